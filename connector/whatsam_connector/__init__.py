@@ -1,0 +1,1 @@
+"""Whatsam: the connector part."""

@@ -1,0 +1,1 @@
+"""Whatsam: the local part."""

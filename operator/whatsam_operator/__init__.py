@@ -1,0 +1,1 @@
+"""Whatsam: the operator part."""
