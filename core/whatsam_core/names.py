@@ -1,0 +1,47 @@
+"""Names that the parts agree on: API group, plurals, labels, annotations, finalizers.
+
+Everything that reads or writes Kubernetes objects takes them from here, so that a name exists once.
+"""
+
+from typing import Final
+
+GROUP: Final = "whatsam.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+SESSION_KIND: Final = "WhatsAppSession"
+SESSION_PLURAL: Final = "whatsappsessions"
+POOL_KIND: Final = "WorkerPool"
+POOL_PLURAL: Final = "workerpools"
+
+FINALIZER_OPERATOR: Final = f"{GROUP}/operator"
+"""On every session and pool: the operator stops what runs and cleans up before the object may go."""
+FINALIZER_API: Final = f"{GROUP}/api"
+"""On sessions of known tenants: the API ends the session's rows after the operator has let go."""
+
+LABEL_POOL: Final = f"{GROUP}/pool"
+LABEL_TENANT: Final = f"{GROUP}/tenant"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+
+COMPONENT_OPERATOR: Final = "operator"
+COMPONENT_CONNECTOR: Final = "connector"
+COMPONENT_API: Final = "api"
+COMPONENT_CONNECTOR_LEASE: Final = "connector-lease"
+
+CONNECTOR_CONTAINER: Final = "connector"
+"""Name of the container in a connector pod whose end proves the death of its boot."""
+
+ANNOTATION_CORDON: Final = f"{GROUP}/cordon"
+"""On a connector pod: it keeps its sessions and gets no new ones."""
+ANNOTATION_POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+
+LEASE_POD_NAME: Final = f"{GROUP}/pod-name"
+LEASE_POD_UID: Final = f"{GROUP}/pod-uid"
+LEASE_BOOT_ID: Final = f"{GROUP}/boot-id"
+LEASE_ENDPOINT: Final = f"{GROUP}/endpoint"
+LEASE_STATE: Final = f"{GROUP}/lease-state"
+LEASE_ENGINE_VERSION: Final = f"{GROUP}/engine-version"
+LEASE_SESSIONS: Final = f"{GROUP}/sessions"
+
+CONNECTOR_AUDIENCE: Final = "whatsam-connector"
+"""Audience of the service-account tokens that callers show to a connector."""

@@ -1,0 +1,156 @@
+"""`WorkerPool`: the connector pods that run sessions. Written by platform teams, reconciled by the operator."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from whatsam_core.resources.base import ObjectMeta, WireModel
+from whatsam_core.resources.conditions import Condition
+
+
+class Engine(StrEnum):
+    """Which program speaks to WhatsApp."""
+
+    NEONIZE = "neonize"
+    WHATSMEOW = "whatsmeow"
+
+
+class WorkerState(StrEnum):
+    """A worker as people see it."""
+
+    ONLINE = "Online"
+    OFFLINE = "Offline"
+    MAINTENANCE = "Maintenance"
+
+
+class Autoscaling(WireModel):
+    """Growth and shrinkage of the pool with its sessions."""
+
+    enabled: bool = Field(default=False, description="Let the operator choose the number of workers.")
+    min_replicas: int = Field(default=1, ge=0, le=1000, description="Never fewer workers than this.")
+    max_replicas: int = Field(default=10, ge=1, le=1000, description="Never more workers than this.")
+    target_utilization: int = Field(
+        default=75, ge=1, le=100, description="Sessions as a percentage of capacity to aim for."
+    )
+    scale_down_stabilization: int = Field(
+        default=300, ge=0, le=86400, description="Seconds of low use before the pool shrinks."
+    )
+
+
+class Failover(WireModel):
+    """How fast the loss of a worker is noticed, and how gently its sessions are started elsewhere."""
+
+    lease_duration: int = Field(
+        default=15, ge=3, le=600, description="Seconds after which a silent worker may be replaced."
+    )
+    renew_period: int = Field(default=2, ge=1, le=120, description="Seconds between two renewals of a worker's Lease.")
+    max_concurrent_starts: int = Field(
+        default=8, ge=1, le=256, description="Sessions that one worker starts at a time."
+    )
+
+
+class Rebalance(WireModel):
+    """Moving sessions from full workers to empty ones."""
+
+    enabled: bool = Field(default=False, description="Move sessions so that workers are evenly used.")
+    high_watermark: int = Field(
+        default=85, ge=1, le=100, description="Percentage of capacity above which a worker gives sessions away."
+    )
+    low_watermark: int = Field(
+        default=50, ge=0, le=100, description="Percentage of capacity below which a worker takes sessions."
+    )
+    max_moves: int = Field(default=1, ge=1, le=100, description="Sessions that move at a time.")
+    interval: int = Field(default=60, ge=5, le=86400, description="Seconds between two rounds.")
+
+
+class EnvironmentVariable(WireModel):
+    """One variable of the connector's environment, as in a container."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the variable.")
+    value: str | None = Field(default=None, description="Its value.")
+    value_from: dict[str, Any] | None = Field(
+        default=None, description="Where its value comes from, as in a container."
+    )
+
+
+class PoolTemplate(WireModel):
+    """What the pool's pods get beyond what the operator decides."""
+
+    image: str | None = Field(
+        default=None, max_length=512, description="The connector's image; the operator's default otherwise."
+    )
+    resources: dict[str, Any] | None = Field(default=None, description="Requests and limits, as in a container.")
+    env: list[EnvironmentVariable] = Field(
+        default_factory=list[EnvironmentVariable], max_length=100, description="Further environment variables."
+    )
+    labels: dict[str, str] = Field(default_factory=dict[str, str], description="Further labels of the pods.")
+    annotations: dict[str, str] = Field(default_factory=dict[str, str], description="Annotations of the pods.")
+    node_selector: dict[str, str] = Field(default_factory=dict[str, str], description="Labels that a node must have.")
+    tolerations: list[dict[str, Any]] = Field(
+        default_factory=list[dict[str, Any]], max_length=50, description="Taints that the pods bear, as in a pod."
+    )
+    affinity: dict[str, Any] | None = Field(default=None, description="Affinity, as in a pod.")
+    priority_class_name: str | None = Field(default=None, max_length=253, description="Priority class of the pods.")
+    termination_grace_period_seconds: int = Field(
+        default=60, ge=10, le=3600, description="Seconds that a worker has to hand its sessions over."
+    )
+
+
+class PoolSpec(WireModel):
+    """What the platform team declares."""
+
+    replicas: int = Field(default=1, ge=0, le=1000, description="Number of workers.")
+    sessions_per_worker: int = Field(default=50, ge=1, le=1000, description="Sessions that one worker holds at most.")
+    engine: Engine = Field(default=Engine.NEONIZE, description="Which program speaks to WhatsApp.")
+    cohort_size: int = Field(default=1, ge=1, le=64, description="Connected sessions that share one engine process.")
+    autoscaling: Autoscaling = Field(default_factory=Autoscaling, description="Growth and shrinkage with the sessions.")
+    failover: Failover = Field(default_factory=Failover, description="Noticing and answering the loss of a worker.")
+    rebalance: Rebalance = Field(
+        default_factory=Rebalance, description="Moving sessions from full workers to empty ones."
+    )
+    egress_topology_key: str | None = Field(
+        default=None, max_length=253, description="Sessions prefer to stay behind the same value of this node label."
+    )
+    template: PoolTemplate = Field(
+        default_factory=PoolTemplate, description="What the pods get beyond what the operator decides."
+    )
+
+
+class Worker(WireModel):
+    """One connector pod as the operator sees it."""
+
+    name: str = Field(description="Name of the pod.")
+    pod_uid: str = Field(alias="podUID", description="UID of the pod.")
+    boot_id: str | None = Field(default=None, description="The boot that runs in it now.")
+    state: WorkerState = Field(description="Online, Offline or Maintenance.")
+    sessions: int = Field(default=0, ge=0, description="Sessions assigned to it.")
+    cpu: str | None = Field(default=None, description="CPU it uses.")
+    memory: str | None = Field(default=None, description="Memory it uses.")
+    last_heartbeat: datetime | None = Field(default=None, description="Last renewal of its Lease.")
+
+
+class PoolStatus(WireModel):
+    """What is."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The generation of spec that this status is about."
+    )
+    replicas: int = Field(default=0, ge=0, description="Pods of the pool.")
+    ready_replicas: int = Field(default=0, ge=0, description="Workers that take sessions.")
+    sessions: int = Field(default=0, ge=0, description="Sessions that refer to the pool.")
+    capacity: int = Field(default=0, ge=0, description="Sessions that its ready workers can hold.")
+    selector: str = Field(default="", description="Label selector of its pods, for autoscalers.")
+    workers: list[Worker] = Field(default_factory=list[Worker], description="Its workers.")
+    conditions: list[Condition] = Field(default_factory=list[Condition], description="Ready, Reconciling, Stalled.")
+
+
+class WorkerPool(WireModel):
+    """A group of equal connector pods that run sessions."""
+
+    api_version: Literal["whatsam.io/v1alpha1"] = "whatsam.io/v1alpha1"
+    kind: Literal["WorkerPool"] = "WorkerPool"
+    metadata: ObjectMeta
+    spec: PoolSpec = Field(default_factory=PoolSpec)
+    status: PoolStatus = Field(default_factory=PoolStatus)

@@ -1,0 +1,209 @@
+"""`WhatsAppSession`: a WhatsApp session as a declared object. Read and patched by operator, connector and API."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from whatsam_core.resources.base import ObjectMeta, WireModel
+from whatsam_core.resources.conditions import Condition, ConditionType, find_condition
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+class DesiredState(StrEnum):
+    """What the owner wants of the session."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the device when the object is deleted."""
+
+    RETAIN = "Retain"
+    """The auth state is kept for 72 h; a session of the same namespace, name and tenant takes it over."""
+    LOGOUT = "Logout"
+    """The device is logged out at WhatsApp and its state and key are destroyed."""
+
+
+class PairingMethod(StrEnum):
+    """How the phone links the device."""
+
+    QR = "QR"
+    CODE = "Code"
+
+
+class Phase(StrEnum):
+    """One word for people; programs read the conditions."""
+
+    PENDING = "Pending"
+    INITIALIZING = "Initializing"
+    PAIRING = "Pairing"
+    CONNECTED = "Connected"
+    RECONNECTING = "Reconnecting"
+    DISCONNECTED = "Disconnected"
+    LOGGED_OUT = "LoggedOut"
+    ERROR = "Error"
+
+
+class PoolRef(WireModel):
+    """Which pool of the same namespace runs the session."""
+
+    name: str = Field(
+        default="default", min_length=1, max_length=50, pattern=DNS_LABEL, description="Name of the WorkerPool."
+    )
+
+
+class Pairing(WireModel):
+    """How the phone is to be linked."""
+
+    method: PairingMethod = Field(
+        default=PairingMethod.QR, description="QR (scan a picture) or Code (type eight characters)."
+    )
+    phone_number: str | None = Field(
+        default=None,
+        pattern=r"^[1-9][0-9]{5,14}$",
+        description="The phone's number with country code, digits only, for example 491511000001. Required for Code.",
+    )
+
+
+class SecretKeyRef(WireModel):
+    """A key of a Secret in the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
+    key: str = Field(default="secret", min_length=1, max_length=253, description="Key in the Secret.")
+
+
+class Webhook(WireModel):
+    """Where events of the session are delivered."""
+
+    url: str = Field(min_length=1, max_length=2048, description="http or https address that takes the events.")
+    events: list[str] = Field(
+        default_factory=list[str], max_length=32, description="Kinds of events; empty means all of them."
+    )
+    secret_ref: SecretKeyRef | None = Field(default=None, description="The secret that signs the deliveries.")
+
+
+class History(WireModel):
+    """What is stored of the chats' past."""
+
+    enabled: bool = Field(default=False, description="Store the history that the phone sends after pairing.")
+    retention_days: int | None = Field(
+        default=None, ge=1, le=3650, description="Days after which messages are deleted."
+    )
+
+
+class SessionSpec(WireModel):
+    """What the owner declares."""
+
+    pool_ref: PoolRef = Field(default_factory=PoolRef, description="The pool whose workers run the session.")
+    tenant: str = Field(
+        min_length=1, max_length=63, pattern=DNS_LABEL, description="Who owns the session. Cannot be changed later."
+    )
+    display_name: str | None = Field(default=None, max_length=128, description="A name for people.")
+    desired_state: DesiredState = Field(
+        default=DesiredState.RUNNING, description="Running, or Stopped to disconnect and keep the device."
+    )
+    pairing: Pairing = Field(default_factory=Pairing, description="How the phone links the device.")
+    webhook: Webhook | None = Field(default=None, description="Where events are delivered.")
+    proxy_secret_ref: SecretKeyRef | None = Field(
+        default=None, description="A Secret with the proxy that the session's connection uses."
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.RETAIN,
+        description="Retain keeps the auth state for 72 h, Logout unlinks the device and destroys it.",
+    )
+    history: History = Field(default_factory=History, description="What is stored of the chats' past.")
+
+
+class Assignment(WireModel):
+    """The worker that may run the session now. Written by the operator alone."""
+
+    worker: str = Field(min_length=1, max_length=253, description="Name of the connector pod.")
+    pod_uid: str = Field(alias="podUID", min_length=1, max_length=64, description="UID of that pod.")
+    boot_id: str = Field(
+        min_length=1, max_length=64, description="The boot of the connector: a restarted container is another one."
+    )
+    endpoint: str = Field(max_length=253, description="The connector's HTTP address, http://IP:PORT.")
+    since: datetime = Field(description="When the assignment was made.")
+
+
+class WorkerRef(WireModel):
+    """A successor that prepares itself. Written by the operator alone."""
+
+    worker: str = Field(min_length=1, max_length=253, description="Name of the connector pod.")
+    pod_uid: str = Field(alias="podUID", min_length=1, max_length=64, description="UID of that pod.")
+    boot_id: str = Field(min_length=1, max_length=64, description="The boot of the connector.")
+
+
+class Handover(WireModel):
+    """The exact state with which a holder let go; a successor that finds it needs no repair."""
+
+    epoch: int = Field(ge=0, description="The epoch that ended.")
+    seq: int = Field(ge=0, description="Sequence number of its last base; 0 when it had nothing to store.")
+    sha256: str = Field(
+        max_length=64, description="Hash of the database in that base; empty when it had nothing to store."
+    )
+
+
+class PairingStatus(WireModel):
+    """What the phone needs to link the device. Gone once it is linked."""
+
+    code: str | None = Field(default=None, max_length=1024, description="Text of the QR code.")
+    pairing_code: str | None = Field(
+        default=None, max_length=16, description="The eight characters to type on the phone."
+    )
+    expires_at: datetime | None = Field(default=None, description="When it stops to work; a fresh one follows.")
+
+
+class Replication(WireModel):
+    """How far the object store has the auth state."""
+
+    seq: int = Field(ge=0, description="Sequence number of the newest stored base.")
+    at: datetime | None = Field(default=None, description="When it was stored.")
+    epoch: int | None = Field(default=None, ge=0, description="Newest epoch that the store holds.")
+
+
+class SessionStatus(WireModel):
+    """What is. `epoch`, `assignment`, `next` and `Scheduled` are the operator's; the rest is the holder's."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The generation of spec that this status is about."
+    )
+    phase: Phase | None = Field(default=None, description="One word for people.")
+    epoch: int = Field(default=0, ge=0, description="Grows with every assignment and is never used again.")
+    assignment: Assignment | None = Field(default=None, description="The worker that may run the session now.")
+    next: WorkerRef | None = Field(default=None, description="A successor that prepares itself for a planned move.")
+    handover: Handover | None = Field(default=None, description="The exact state with which the last holder let go.")
+    pairing: PairingStatus | None = Field(default=None, description="What the phone needs to link the device.")
+    jid: str | None = Field(default=None, max_length=128, description="The linked device's address at WhatsApp.")
+    phone_number: str | None = Field(default=None, max_length=20, description="The linked phone's number.")
+    push_name: str | None = Field(default=None, max_length=128, description="The name that contacts see.")
+    last_connected_at: datetime | None = Field(default=None, description="When it was last seen connected.")
+    replication: Replication | None = Field(default=None, description="How far the object store has the auth state.")
+    migrations: int = Field(default=0, ge=0, description="How many times it moved to another worker.")
+    conditions: list[Condition] = Field(
+        default_factory=list[Condition],
+        description="Scheduled, Paired, Connected, Replicated, Ready, Reconciling, Stalled.",
+    )
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of that type, if it is there."""
+        return find_condition(self.conditions, kind)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        """Whether the condition of that type is there and True."""
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+
+class WhatsAppSession(WireModel):
+    """A WhatsApp session: declared in `spec`, run by the connector that `status.assignment` names."""
+
+    api_version: Literal["whatsam.io/v1alpha1"] = "whatsam.io/v1alpha1"
+    kind: Literal["WhatsAppSession"] = "WhatsAppSession"
+    metadata: ObjectMeta
+    spec: SessionSpec
+    status: SessionStatus = Field(default_factory=SessionStatus)

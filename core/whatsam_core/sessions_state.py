@@ -1,0 +1,84 @@
+"""Where a session's auth state lies in the object store, and the records that operator and connector both read there.
+
+Like a StatefulSet's volume, a state belongs to a namespace and a name, so a cluster restored from Git finds it.
+Epoch and boot are part of every key: a writer that lost its session writes where nobody reads.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from whatsam_core.resources.base import WireModel
+
+_BASE_KEY = re.compile(r"^(?P<prefix>.+/)e(?P<epoch>[0-9]{10})-(?P<boot>[a-z0-9]+)/base-(?P<seq>[0-9]{10})$")
+
+
+def session_prefix(installation: str, namespace: str, name: str) -> str:
+    """Everything of one session lies below this prefix (it ends with a slash)."""
+    return f"{installation}/auth/{namespace}/{name}/"
+
+
+def base_key(prefix: str, epoch: int, boot: str, seq: int) -> str:
+    """Key of one base: a whole encrypted copy of the session's database."""
+    return f"{prefix}e{epoch:010d}-{boot}/base-{seq:010d}"
+
+
+def key_object(prefix: str) -> str:
+    """Key of the session's wrapped data key; without it no base can be read."""
+    return f"{prefix}key"
+
+
+def tombstone_key(installation: str, namespace: str, name: str) -> str:
+    """Key of what is left of a deleted session whose state is kept."""
+    return f"{installation}/tombstones/{namespace}/{name}"
+
+
+@dataclass(frozen=True, order=True)
+class BaseRef:
+    """One base in the store. Ordered by age: a higher epoch, then a higher sequence number, is newer."""
+
+    epoch: int
+    seq: int
+    boot: str
+    key: str
+
+
+def parse_base_key(key: str) -> BaseRef | None:
+    """What a key says, or None when it is not a base's."""
+    match = _BASE_KEY.match(key)
+    if match is None:
+        return None
+    return BaseRef(epoch=int(match["epoch"]), seq=int(match["seq"]), boot=match["boot"], key=key)
+
+
+def bases_of(keys: Iterable[str]) -> list[BaseRef]:
+    """All bases among the keys, newest first."""
+    return sorted((ref for key in keys if (ref := parse_base_key(key)) is not None), reverse=True)
+
+
+def newest(bases: Iterable[BaseRef]) -> BaseRef | None:
+    """The newest base, if there is one."""
+    return max(bases, default=None)
+
+
+class Tombstone(WireModel):
+    """Left in the store when a session is deleted with `Retain`: who may take its state over, and until when."""
+
+    tenant: str
+    uid: str
+    jid: str | None = None
+    phone_number: str | None = None
+    epoch: int
+    deleted_at: datetime
+    expires_at: datetime
+
+
+class WrappedKey(WireModel):
+    """A session's data key, wrapped by a key of the key ring."""
+
+    key_id: str
+    wrapped: str
+    """Base64 of nonce and ciphertext."""
+    tenant: str
+    created_at: datetime

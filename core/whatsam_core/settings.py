@@ -1,0 +1,58 @@
+"""What the settings classes of all processes share: environment with the prefix WHATSAM_, refused at start by name."""
+
+import sys
+from typing import NoReturn, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from whatsam_core.errors import WhatsamError
+
+PREFIX = "WHATSAM_"
+
+
+class SettingsError(WhatsamError):
+    """A setting is missing or wrong; the text names the variable and what it must be."""
+
+
+class ProcessSettings(BaseSettings):
+    """Base of one settings class per process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    installation_id: str = Field(default="whatsam", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    """Names this installation in the object store; two installations may share a bucket."""
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    """Least severe level that is logged."""
+
+
+class ObjectStoreSettings(ProcessSettings):
+    """The S3-compatible object store."""
+
+    s3_url: str = Field(pattern=r"^https?://[^/]+/?$")
+    """Address of the store, for example http://seaweedfs:8333."""
+    s3_access_key: SecretStr
+    s3_secret_key: SecretStr
+    s3_bucket: str = Field(default="whatsam", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    s3_region: str = "us-east-1"
+
+
+_Settings = TypeVar("_Settings", bound=ProcessSettings)
+
+
+def load(settings: type[_Settings]) -> _Settings:
+    """Read the environment. Raises `SettingsError` that names every wrong variable, without its value."""
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = [
+            f"{PREFIX}{str(problem['loc'][0]).upper() if problem['loc'] else '?'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise SettingsError("; ".join(problems)) from None
+
+
+def refuse(error: WhatsamError) -> NoReturn:
+    """End the process because it cannot start: the reason on stderr, exit code 2."""
+    sys.stderr.write(f"cannot start: {error}\n")
+    raise SystemExit(2)
