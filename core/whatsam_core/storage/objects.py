@@ -1,0 +1,197 @@
+"""The object store as Whatsam uses it: keys and bytes in one bucket of any S3-compatible server.
+
+Operator (tombstones, deletion) and connector (auth state) share it. The client is synchronous `minio` in threads of
+its own: a store that hangs must not block the event loop nor the loop's default executor.
+"""
+# ruff: noqa: N818 - callers read `except NotFound`; the suffix would only repeat what the tree's root says
+
+import asyncio
+import io
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar, cast
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from whatsam_core.errors import WhatsamError
+
+_THREADS: Final = 16
+"""Calls at one time. Each may hang for its timeout when the store does."""
+_CONNECT_TIMEOUT: Final = 3.0
+_TRY_AGAIN: Final = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling"}
+)
+_MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
+
+T = TypeVar("T")
+
+
+class ObjectStoreError(WhatsamError):
+    """A call to the object store failed for a reason that trying again does not cure (rights, wrong bucket)."""
+
+
+class ObjectMissing(ObjectStoreError):
+    """There is no object under this key. The store did answer: this is knowledge, not an outage."""
+
+
+class ObjectStoreUnreachable(ObjectStoreError):
+    """No answer, or one that says "not now". A write may or may not have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One entry of a listing. `size` in bytes; `modified` by the store's clock."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class ObjectStore:
+    """One bucket. `timeout` bounds every call, in seconds, unless the call says otherwise."""
+
+    def __init__(
+        self,
+        url: str,
+        access_key: str,
+        secret_key: str,
+        bucket: str,
+        region: str = "us-east-1",
+        *,
+        timeout: float = 10.0,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+            raise ValueError("the object store's URL must look like http://host:port or https://host, without a path")
+        self._bucket = bucket
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store")
+        # No retries below us: callers know what may be repeated and until when.
+        self._pool = urllib3.PoolManager(
+            maxsize=_THREADS,
+            timeout=urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, timeout), read=timeout),
+            retries=urllib3.Retry(total=0),
+        )
+        self._client = Minio(
+            endpoint=parts.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=parts.scheme == "https",
+            region=region,  # given, so that the client does not ask for the bucket's location first
+            http_client=self._pool,
+        )
+
+    async def close(self) -> None:
+        """Drop the connections and the threads; calls under way end with their own timeouts, unheard."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pool.clear()
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket when it is not there. Safe to call from many processes at once."""
+
+        def work() -> None:
+            if self._client.bucket_exists(bucket_name=self._bucket):
+                return
+            try:
+                self._client.make_bucket(bucket_name=self._bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+
+        await self._run(f"make bucket {self._bucket}", work)
+
+    async def put(self, key: str, data: bytes, *, timeout: float | None = None) -> None:
+        """Store the object, all of it or nothing. After `ObjectStoreUnreachable` it may still appear later."""
+
+        def work() -> None:
+            self._client.put_object(bucket_name=self._bucket, object_name=key, data=io.BytesIO(data), length=len(data))
+
+        await self._run(f"put {key}", work, timeout)
+
+    async def get(self, key: str, *, timeout: float | None = None) -> bytes:
+        """The object's bytes. Raises `ObjectMissing`."""
+
+        def work() -> bytes:
+            response = self._client.get_object(bucket_name=self._bucket, object_name=key)
+            with closing(response):
+                data = response.read()
+            response.release_conn()
+            expected = response.headers.get("Content-Length")
+            if expected is not None and int(expected) != len(data):
+                raise urllib3.exceptions.IncompleteRead(len(data), int(expected) - len(data))
+            return data
+
+        return await self._run(f"get {key}", work, timeout)
+
+    async def list(self, prefix: str, *, timeout: float | None = None) -> list[ObjectInfo]:
+        """Every object whose key starts with the prefix, in the order of the keys. Nothing there: an empty list."""
+
+        def work() -> list[ObjectInfo]:
+            found = self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
+            return [
+                ObjectInfo(cast("str", item.object_name), item.size or 0, cast("datetime", item.last_modified))
+                for item in found
+            ]
+
+        return await self._run(f"list {prefix}", work, timeout)
+
+    async def delete(self, key: str, *, timeout: float | None = None) -> None:
+        """Remove the object; no error when it is not there."""
+
+        def work() -> None:
+            self._client.remove_object(bucket_name=self._bucket, object_name=key)
+
+        await self._run(f"delete {key}", work, timeout)
+
+    async def delete_prefix(self, prefix: str, *, timeout: float | None = None) -> int:
+        """Remove every object under the prefix and return how many there were.
+
+        Raises when one of them is still there; call it again then, a repetition does no harm. An empty prefix is
+        refused: it would empty the bucket.
+        """
+        if not prefix.strip("/"):
+            raise ValueError("delete_prefix needs a prefix")
+        keys = [found.key for found in await self.list(prefix, timeout=timeout)]
+
+        def work() -> None:
+            wanted: Iterable[DeleteObject] = (DeleteObject(key) for key in keys)
+            # The client deletes lazily: reading the errors is what sends the requests.
+            failed = list(self._client.remove_objects(bucket_name=self._bucket, delete_object_list=wanted))
+            if failed:
+                raise ObjectStoreError(f"delete {prefix}: {len(failed)} of {len(keys)} objects are still there")
+
+        if keys:
+            await self._run(f"delete {prefix}", work, timeout)
+        return len(keys)
+
+    async def _run(self, what: str, work: Callable[[], T], timeout: float | None = None) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout or self._timeout):
+                return await loop.run_in_executor(self._threads, work)
+        except TimeoutError as error:
+            raise ObjectStoreUnreachable(f"{what}: no answer in time") from error
+        except S3Error as error:
+            raise _named(what, error) from error
+        except (ServerError, InvalidResponseError, urllib3.exceptions.HTTPError, OSError) as error:
+            # The texts of these name host and path only; the signature travels in a header.
+            raise ObjectStoreUnreachable(f"{what}: {type(error).__name__}: {error}") from error
+        except MinioException as error:
+            raise ObjectStoreError(f"{what}: {error}") from error
+
+
+def _named(what: str, error: S3Error) -> ObjectStoreError:
+    text = f"{what}: {error.code}: {error.message}"
+    if error.code in _MISSING:
+        return ObjectMissing(text)
+    status = getattr(error.response, "status", 0)
+    if error.code in _TRY_AGAIN or status >= 500 or status == 429:
+        return ObjectStoreUnreachable(text)
+    return ObjectStoreError(text)
