@@ -1,0 +1,102 @@
+"""The FastAPI application: routes, the envelope of failures, request ids, metrics."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from uuid import uuid4
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import Counter, Histogram
+from starlette.exceptions import HTTPException
+
+from whatsam_api.envelope import Failure, Problem
+from whatsam_api.errors import ApiError
+from whatsam_api.routes import api_keys, auth, messages, operations, pairing, sessions
+from whatsam_core.logging import get_logger
+
+log = get_logger()
+
+REQUESTS = Counter("whatsam_api_requests_total", "Calls answered.", ("method", "route", "status"))
+DURATION = Histogram("whatsam_api_request_seconds", "Time to answer a call.", ("method", "route"))
+
+
+def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """The application; `lifespan` puts the process's parts into `app.state.context`."""
+    app = FastAPI(
+        title="Whatsam",
+        version="1",
+        summary="WhatsApp sessions for tenants",
+        lifespan=lifespan,
+        responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
+    )
+    for part in (auth, sessions, pairing, messages, api_keys):
+        app.include_router(part.router, prefix="/api/v1")
+    app.include_router(operations.router)
+    app.middleware("http")(_observe)
+    app.exception_handler(ApiError)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(Exception)(_crashed)
+    return app
+
+
+async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    request.state.request_id = uuid4().hex
+    started = time.perf_counter()
+    response = await call_next(request)
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    REQUESTS.labels(request.method, route, str(response.status_code)).inc()
+    DURATION.labels(request.method, route).observe(time.perf_counter() - started)
+    response.headers["X-Request-Id"] = request.state.request_id
+    return response
+
+
+def _failure(request: Request, status: int, problem: Problem, retry_after: int | None = None) -> JSONResponse:
+    request_id = getattr(request.state, "request_id", "")
+    headers = {"X-Request-Id": request_id}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = Failure(error=problem, request_id=request_id)
+    return JSONResponse(body.model_dump(mode="json", by_alias=True), status_code=status, headers=headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        return await _crashed(request, error)
+    return _failure(
+        request,
+        error.status,
+        Problem(code=error.code, message=error.message, details=error.details),
+        error.retry_after,
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        return await _crashed(request, error)
+    fields = [
+        {"field": ".".join(str(part) for part in problem["loc"] if part != "body") or "body", "message": problem["msg"]}
+        for problem in error.errors()
+    ]
+    text = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
+    return _failure(request, 422, Problem(code="VALIDATION_ERROR", message=text, details=fields))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        return await _crashed(request, error)
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "BAD_REQUEST")
+    return _failure(request, error.status_code, Problem(code=code, message=str(error.detail)))
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    log.error("request.crashed", request_id=getattr(request.state, "request_id", ""), exc_info=error)
+    return _failure(
+        request,
+        500,
+        Problem(code="INTERNAL", message="something is broken on our side; tell us the request id"),
+    )

@@ -1,0 +1,8 @@
+"""Alembic's entry: runs on the connection that `whatsam_api.storage.migrations` hands over."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, version_table="whatsam_schema", transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

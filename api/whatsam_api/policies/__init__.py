@@ -1,0 +1,1 @@
+"""Pure rules: tiers, recipients, what a tenant sees."""

@@ -1,0 +1,1 @@
+"""Services: what the API decides and in which order it does things."""

@@ -1,0 +1,80 @@
+"""Messages: a send is a row before anything else, then the holder is woken; reading is a query."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from whatsam_api.errors import IdempotencyConflict, MessageNotFound, SessionNotReady
+from whatsam_api.storage.connectors import ConnectorClient
+from whatsam_api.storage.messages import MessageRow, MessageStore
+from whatsam_core.resources import DesiredState, WhatsAppSession
+
+OPEN = frozenset({"pending", "sending", "uncertain"})
+"""Statuses of an outbound row whose outcome is not known yet."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A message that was accepted, and whether its outcome is known."""
+
+    row: MessageRow
+    settled: bool
+
+
+class MessageService:
+    """Sends and reads messages of a session that the caller was found to own."""
+
+    def __init__(self, messages: MessageStore, connectors: ConnectorClient, wait: float) -> None:
+        self._messages = messages
+        self._connectors = connectors
+        self._wait = wait
+
+    async def send(self, session: WhatsAppSession, *, to: str, text: str, idempotency_key: str | None) -> Outcome:
+        """Accept a text. From here on it is not lost: if the session is moving, its next holder sends it, in order.
+
+        Raises `SessionNotReady` when nothing could ever send it as things are, `IdempotencyConflict` when the key was
+        used for another message.
+        """
+        _refuse_hopeless(session)
+        body: dict[str, Any] = {"text": text}
+        key = f"{session.metadata.namespace}/{session.metadata.name}"
+        row, new = await self._messages.add_outbound(
+            message_id=uuid4(),
+            tenant=session.spec.tenant,
+            session=key,
+            session_uid=UUID(session.metadata.uid) if session.metadata.uid else None,
+            chat=to,
+            kind="text",
+            body=body,
+            idempotency_key=idempotency_key,
+        )
+        if not new and (row.chat != to or row.body != body):
+            raise IdempotencyConflict("this Idempotency-Key was used before for another message")
+        if row.status in OPEN:
+            await self._connectors.send(session, row.id, self._wait)
+            row = await self._messages.get(session.spec.tenant, key, row.id) or row
+        return Outcome(row=row, settled=row.status not in OPEN)
+
+    async def get(self, tenant: str, session: str, message_id: UUID) -> MessageRow:
+        """One message. Raises `MessageNotFound`."""
+        row = await self._messages.get(tenant, session, message_id)
+        if row is None:
+            raise MessageNotFound("there is no such message in this session")
+        return row
+
+    async def page(self, tenant: str, session: str, **query: Any) -> tuple[list[MessageRow], int]:
+        """Messages, newest first; see `MessageStore.page`."""
+        return await self._messages.page(tenant, session, **query)
+
+    async def count(self, tenant: str, session: str) -> int:
+        """How many messages the session has."""
+        return await self._messages.count(tenant, session)
+
+
+def _refuse_hopeless(session: WhatsAppSession) -> None:
+    if session.metadata.deleting:
+        raise SessionNotReady("the session is being deleted")
+    if session.spec.desired_state is DesiredState.STOPPED:
+        raise SessionNotReady("the session is stopped; connect it first")
+    if session.status.jid is None:
+        raise SessionNotReady("no phone is paired yet; scan the QR code first")

@@ -1,0 +1,88 @@
+"""Ends the rows of deleted sessions: the API's finalizer on sessions of tenants it knows.
+
+Every replica runs it; all steps may run twice. The order is the operator first: only when its finalizer is gone has the
+holder stopped writing messages, and only then may the rows go.
+"""
+
+import asyncio
+
+from whatsam_api.errors import ApiError
+from whatsam_api.storage.api_keys import ApiKeyStore
+from whatsam_api.storage.messages import MessageStore
+from whatsam_api.storage.sessions import SessionStore
+from whatsam_api.storage.users import UserStore
+from whatsam_core.logging import get_logger
+from whatsam_core.names import FINALIZER_API, FINALIZER_OPERATOR
+from whatsam_core.resources import DeletionPolicy, WhatsAppSession
+
+log = get_logger()
+
+RETRY = 2.0
+"""Seconds before a failed round is tried again."""
+ROUND = 60.0
+"""Seconds between rounds over all sessions, for tenants that registered after their sessions were made."""
+
+
+class RowCleanup:
+    """Keeps the finalizer on known tenants' sessions and ends rows before it goes."""
+
+    def __init__(self, sessions: SessionStore, users: UserStore, messages: MessageStore, keys: ApiKeyStore) -> None:
+        self._sessions = sessions
+        self._users = users
+        self._messages = messages
+        self._keys = keys
+        self._wanted = asyncio.Event()
+        sessions.listen(self._notice)
+
+    def _notice(self, session: WhatsAppSession) -> None:
+        if _needs_finalizer(session) or _may_go(session):
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """For ever; run it as a task."""
+        await self._sessions.synced.wait()
+        while True:
+            self._wanted.clear()
+            pause = ROUND if await self._round() else RETRY
+            try:
+                await asyncio.wait_for(self._wanted.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _round(self) -> bool:
+        good = True
+        sessions = [one for one in self._sessions.all_cached() if _needs_finalizer(one) or _may_go(one)]
+        try:
+            tenants = await self._users.tenants() if sessions else set[str]()
+        except ApiError:
+            return False
+        for session in sessions:
+            try:
+                if _may_go(session):
+                    await self._end(session)
+                elif session.spec.tenant in tenants:
+                    await self._sessions.patch(
+                        session, {"metadata": {"finalizers": [*session.metadata.finalizers, FINALIZER_API]}}, exact=True
+                    )
+            except ApiError as error:
+                good = False
+                log.info("rows.cleanup_delayed", session=session.metadata.name, reason=error.code)
+        return good
+
+    async def _end(self, session: WhatsAppSession) -> None:
+        key = f"{session.metadata.namespace}/{session.metadata.name}"
+        if session.spec.deletion_policy is DeletionPolicy.LOGOUT:
+            await self._messages.remove_all(session.spec.tenant, key)
+            await self._keys.remove_all(session.spec.tenant, key)
+            log.info("rows.ended", session=session.metadata.name)
+        rest = [name for name in session.metadata.finalizers if name != FINALIZER_API]
+        await self._sessions.patch(session, {"metadata": {"finalizers": rest}}, exact=True)
+
+
+def _needs_finalizer(session: WhatsAppSession) -> bool:
+    return not session.metadata.deleting and FINALIZER_API not in session.metadata.finalizers
+
+
+def _may_go(session: WhatsAppSession) -> bool:
+    finalizers = session.metadata.finalizers
+    return session.metadata.deleting and FINALIZER_API in finalizers and FINALIZER_OPERATOR not in finalizers

@@ -1,0 +1,1 @@
+"""Storage: the only modules that know PostgreSQL, Redis, Kubernetes or HTTP clients."""

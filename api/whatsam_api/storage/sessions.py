@@ -1,0 +1,187 @@
+"""WhatsAppSession objects: read from a cache that a watch keeps fresh, written to the API server.
+
+Reads come from the cache so that a tenant's send is accepted while the API server is away; whatever decides
+about limits reads afresh.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+from whatsam_api.errors import ApiError, SessionExists, SessionNotFound, Unavailable
+from whatsam_core import names
+from whatsam_core.logging import get_logger
+from whatsam_core.resources import WhatsAppSession
+from whatsam_core.storage.cluster import (
+    SESSIONS,
+    AlreadyExists,
+    Changed,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Disconnected,
+    Invalid,
+    NotFound,
+    Removed,
+    Snapshot,
+    Unreachable,
+)
+
+log = get_logger()
+
+Listener = Callable[[WhatsAppSession], None]
+
+
+class SessionStore:
+    """The sessions of one namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._cache: dict[str, WhatsAppSession] = {}
+        self._changed = asyncio.Condition()
+        self._listeners: list[Listener] = []
+        self.synced = asyncio.Event()
+        """Set once the cache has been filled for the first time."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that this API serves."""
+        return self._namespace
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with every session that appears or changes."""
+        self._listeners.append(listener)
+
+    async def follow(self) -> None:
+        """Keep the cache fresh, for ever. Run it as a task."""
+        async with aclosing(self._cluster.reflect(SESSIONS, self._namespace)) as events:
+            async for event in events:
+                match event:
+                    case Snapshot(items):
+                        await self._take_all(items)
+                    case Changed(item):
+                        await self._take(item)
+                    case Removed(item):
+                        self._cache.pop(item["metadata"]["name"], None)
+                        await self._wake()
+                    case Disconnected(error):
+                        log.warning("sessions.watch_lost", error=str(error))
+
+    def cached(self, name: str) -> WhatsAppSession | None:
+        """The session as the watch last saw it."""
+        return self._cache.get(name)
+
+    def all_cached(self) -> list[WhatsAppSession]:
+        """Every session as the watch last saw it."""
+        return list(self._cache.values())
+
+    def of_tenant(self, tenant: str) -> list[WhatsAppSession]:
+        """The tenant's sessions as the watch last saw them, oldest first."""
+        mine = [session for session in self._cache.values() if session.spec.tenant == tenant]
+        return sorted(mine, key=lambda session: (str(session.metadata.creation_timestamp), session.metadata.name))
+
+    async def fresh_of_tenant(self, tenant: str) -> list[WhatsAppSession]:
+        """The tenant's sessions, read from the API server."""
+        async with _translated(tenant):
+            found = await self._cluster.list(SESSIONS, self._namespace, field_selector=f"spec.tenant={tenant}")
+        return [WhatsAppSession.from_wire(item) for item in found.items]
+
+    async def wait_for(
+        self, name: str, ready: Callable[[WhatsAppSession | None], bool], timeout: float
+    ) -> WhatsAppSession | None:
+        """Wait until the cached session satisfies `ready`, at most `timeout` seconds; what it is then."""
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: ready(self._cache.get(name)))
+        except TimeoutError:
+            pass
+        return self._cache.get(name)
+
+    async def create(self, name: str, spec: dict[str, Any], finalizers: list[str]) -> WhatsAppSession:
+        """Create a session object. Raises `SessionExists`, or `ApiError` with what a rule of the cluster says."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.SESSION_KIND,
+            "metadata": {"name": name, "namespace": self._namespace, "finalizers": finalizers},
+            "spec": spec,
+        }
+        async with _translated(name):
+            created = await self._cluster.create(SESSIONS, self._namespace, body)
+        await self._take(created)
+        return WhatsAppSession.from_wire(created)
+
+    async def patch(self, session: WhatsAppSession, patch: dict[str, Any], *, exact: bool = False) -> WhatsAppSession:
+        """Patch the object with that uid. With `exact` it must not have changed since it was read.
+
+        Raises `SessionNotFound` when the name belongs to another object by now.
+        """
+        metadata = {**patch.get("metadata", {}), "uid": session.metadata.uid}
+        if exact:
+            metadata["resourceVersion"] = session.metadata.resource_version
+        async with _translated(session.metadata.name):
+            changed = await self._cluster.merge_patch(
+                SESSIONS, self._namespace, session.metadata.name, {**patch, "metadata": metadata}
+            )
+        if not (changed["metadata"].get("deletionTimestamp") and not changed["metadata"].get("finalizers")):
+            await self._take(changed)
+        return WhatsAppSession.from_wire(changed)
+
+    async def delete(self, session: WhatsAppSession) -> None:
+        """Ask for the deletion of exactly this object; finalizers do the rest. Gone already is fine."""
+        try:
+            await self._cluster.delete(SESSIONS, self._namespace, session.metadata.name, uid=session.metadata.uid)
+        except (NotFound, Conflict):
+            return
+        except Unreachable as error:
+            raise Unavailable("the cluster is away; try again") from error
+
+    async def _take_all(self, items: list[dict[str, Any]]) -> None:
+        self._cache = {}
+        for item in items:
+            await self._take(item)
+        self.synced.set()
+        await self._wake()
+
+    async def _take(self, item: dict[str, Any]) -> None:
+        try:
+            session = WhatsAppSession.from_wire(item)
+        except ValidationError as error:
+            log.error("sessions.unreadable", session=item.get("metadata", {}).get("name"), problems=error.error_count())
+            return
+        known = self._cache.get(session.metadata.name)
+        if known is not None and known.metadata.uid == session.metadata.uid and _older(session, known):
+            return
+        self._cache[session.metadata.name] = session
+        for listener in self._listeners:
+            listener(session)
+        await self._wake()
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _older(one: WhatsAppSession, other: WhatsAppSession) -> bool:
+    """Whether the answer to an own write overtook the watch (resource versions are comparable numbers since 1.35)."""
+    return int(one.metadata.resource_version or 0) < int(other.metadata.resource_version or 0)
+
+
+@asynccontextmanager
+async def _translated(name: str) -> AsyncGenerator[None]:
+    """Turn the cluster's failures into what a tenant is told."""
+    try:
+        yield
+    except AlreadyExists as error:
+        raise SessionExists("a session of this name exists; choose another sessionId") from error
+    except (NotFound, Conflict) as error:
+        raise SessionNotFound(name) from error
+    except Invalid as error:
+        raise ApiError(error.message) from error
+    except Unreachable as error:
+        raise Unavailable("the cluster is away; try again") from error
+    except ClusterError as error:
+        raise ApiError(f"the cluster refuses: {error.message}") from error
