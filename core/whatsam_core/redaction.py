@@ -91,4 +91,4 @@ def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 
 def _tail(digits: str) -> str:
-    return f"…{digits[-2:]}"
+    return f"***{digits[-2:]}"

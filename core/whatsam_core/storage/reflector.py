@@ -13,8 +13,8 @@ Consumers that stop early should hold the generator in `contextlib.aclosing`, so
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -132,8 +132,10 @@ class Reflector:
                     self._position = listed.resource_version
                     self._outage = False
                     yield Snapshot(listed.items)
-                async for event in self._watch(self._position):
-                    yield event
+                # aclosing: a consumer that leaves must close the connection now, not when garbage is collected.
+                async with aclosing(self._watch(self._position)) as changes:
+                    async for event in changes:
+                        yield event
             except Expired:
                 # Normal after a pause that was longer than the server's memory: list at once. A list that is itself
                 # refused as too old must not spin, hence the count.
@@ -154,7 +156,7 @@ class Reflector:
                     yield Disconnected(error)
                 await self._back_off(error.retry_after)
 
-    async def _watch(self, position: str) -> AsyncIterator[ReflectEvent]:
+    async def _watch(self, position: str) -> AsyncGenerator[ReflectEvent]:
         timings = self._timings
         seconds = timings.watch_seconds * (0.8 + 0.2 * self._chance())  # many watchers must not reopen in step
         opened = self._clock()
