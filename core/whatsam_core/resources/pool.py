@@ -85,7 +85,9 @@ class PoolTemplate(WireModel):
     env: list[EnvironmentVariable] = Field(
         default_factory=list[EnvironmentVariable], max_length=100, description="Further environment variables."
     )
-    labels: dict[str, str] = Field(default_factory=dict[str, str], description="Further labels of the pods.")
+    labels: dict[str, str] = Field(
+        default_factory=dict[str, str], max_length=64, description="Further labels of the pods."
+    )
     annotations: dict[str, str] = Field(default_factory=dict[str, str], description="Annotations of the pods.")
     node_selector: dict[str, str] = Field(default_factory=dict[str, str], description="Labels that a node must have.")
     tolerations: list[dict[str, Any]] = Field(
