@@ -1,0 +1,1 @@
+"""The connector's HTTP API, inside the cluster only."""

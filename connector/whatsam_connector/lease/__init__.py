@@ -1,0 +1,1 @@
+"""The Lease of this boot: renewed, and what follows when it cannot be."""

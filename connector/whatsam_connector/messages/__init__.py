@@ -1,0 +1,1 @@
+"""Messages in and out: rows in PostgreSQL, the journal of the engine."""

@@ -1,0 +1,1 @@
+"""The life of one session, from its assignment to its handover."""

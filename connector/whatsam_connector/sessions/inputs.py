@@ -1,0 +1,252 @@
+"""What can happen to a session: the inputs of `transitions.step`. Made by the runner, from engine, state and watch."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from whatsam_core.resources.session import Handover
+
+
+class Preparation(Enum):
+    """How the search for the auth state ended, as far as it matters for what comes next."""
+
+    FRESH = "fresh"
+    """No state and no known device: pair."""
+    RESTORED = "restored"
+    """Taken from the object store."""
+    LOCAL = "local"
+    """The file of this pod is the newest; nobody else ran since."""
+    MISSING = "missing"
+    """A device is known, its state is nowhere. Never pair silently."""
+    FOREIGN_TENANT = "foreign-tenant"
+    EPOCH_BEHIND = "epoch-behind"
+    """The store holds an epoch that is not older than ours: the operator must assign a higher one."""
+    UNREACHABLE = "unreachable"
+    DAMAGED = "damaged"
+
+
+class StopReason(Enum):
+    """Why a session is ended in order."""
+
+    STOPPED = "Stopped"
+    """`spec.desiredState` is Stopped."""
+    DELETED = "Deleted"
+    """The object is being deleted and its state kept."""
+    LOGOUT = "Logout"
+    """The object is being deleted: log the device out first."""
+    HANDED_OVER = "HandedOver"
+    """This worker goes; another one takes the session."""
+
+
+class Timer(Enum):
+    """Timers of a session; starting one again replaces it."""
+
+    RETRY = "retry"
+    """Back-off is over: start again."""
+    LOGIN = "login"
+    """Not logged in for too long."""
+    DRAIN = "drain"
+    """The end of the offline queue did not come."""
+    FLUSH = "flush"
+    RELEASE = "release"
+    LOGOUT = "logout"
+    """The device could not be logged out in time."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The session was assigned to this boot."""
+
+
+@dataclass(frozen=True)
+class PrepareEnded:
+    """The auth state was looked for."""
+
+    preparation: Preparation
+    jid: str | None = None
+    """The device in the local file, if there is one."""
+    message: str = ""
+    store_epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class EngineStarted:
+    """The engine lives and has opened the session's file."""
+
+
+@dataclass(frozen=True)
+class EngineStartFailed:
+    """No engine came to life."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class EngineGone:
+    """The engine process is reaped: confirmed dead."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class EngineHung:
+    """The engine does not answer pings."""
+
+
+@dataclass(frozen=True)
+class CodeShown:
+    """WhatsApp gave a QR code or a pairing code to show to the phone."""
+
+    qr: str | None
+    pairing_code: str | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PairingFailed:
+    """No more codes come from this engine."""
+
+    reason: str
+    expired: bool
+    """Nobody scanned in time: not a failure, fresh codes follow."""
+
+
+@dataclass(frozen=True)
+class DeviceLinked:
+    """A phone has linked the device; its row is in the local file. Not stored yet."""
+
+    jid: str
+    phone_number: str | None
+    push_name: str | None
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """WhatsApp took the login."""
+
+    jid: str | None
+    push_name: str | None
+
+
+@dataclass(frozen=True)
+class OfflineQueueDrained:
+    """Everything that waited at WhatsApp has come."""
+
+
+@dataclass(frozen=True)
+class ConnectionLost:
+    """The engine lost its connection and tries again by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConnectRefused:
+    """WhatsApp refused the login for a reason that may pass."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class LoggedOutByPeer:
+    """WhatsApp says that the device is no longer linked."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Another connection logged in with the same device."""
+
+
+@dataclass(frozen=True)
+class Banned:
+    """WhatsApp refuses the account for a while."""
+
+    code: str
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class EngineOutdated:
+    """WhatsApp does not accept this engine's version any more."""
+
+
+@dataclass(frozen=True)
+class FlushEnded:
+    """The flush that `Flush` asked for: an error text, or None when everything before it is stored."""
+
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ReleaseEnded:
+    """The final flush: what was handed over, or why not."""
+
+    handover: Handover | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class LogoutEnded:
+    """The device was logged out at WhatsApp, or why not."""
+
+    error: str | None
+
+
+@dataclass(frozen=True)
+class TimerFired:
+    """A timer that `StartTimer` or `BackOff` started."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True)
+class SoftFenced:
+    """The Lease is not confirmed: nothing may run."""
+
+
+@dataclass(frozen=True)
+class LeaseResumed:
+    """The Lease is confirmed again, same boot, same epoch."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End in order and hand over."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True)
+class AssignmentLost:
+    """The session is another's, or gone: stop at once, write nothing."""
+
+
+Input = (
+    Begin
+    | PrepareEnded
+    | EngineStarted
+    | EngineStartFailed
+    | EngineGone
+    | EngineHung
+    | CodeShown
+    | PairingFailed
+    | DeviceLinked
+    | LoggedIn
+    | OfflineQueueDrained
+    | ConnectionLost
+    | ConnectRefused
+    | LoggedOutByPeer
+    | Replaced
+    | Banned
+    | EngineOutdated
+    | FlushEnded
+    | ReleaseEnded
+    | LogoutEnded
+    | TimerFired
+    | SoftFenced
+    | LeaseResumed
+    | Stop
+    | AssignmentLost
+)

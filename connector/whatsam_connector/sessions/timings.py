@@ -1,0 +1,46 @@
+"""The table of timings in a session's life, in seconds, each with its reason. The Lease's clocks are in `core`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionTimings:
+    """How long the runner of a session waits for what."""
+
+    reconnect_limit: float = 90.0
+    """Not logged in for so long with a living engine: the engine is replaced: its own waits only grow."""
+    drain_limit: float = 10.0
+    """After a login, wait so long at most for the end of the offline queue before the first send."""
+    flush_timeout: float = 15.0
+    """For one flush of the auth state to the object store."""
+    store_retry: float = 2.0
+    """Between attempts while the object store does not answer."""
+    release_timeout: float = 20.0
+    """For the final flush of a session that is handed over."""
+    stop_grace: float = 4.0
+    """An engine that was asked to end gets so long before it is killed; a pairing neonize never ends by itself."""
+    logout_timeout: float = 20.0
+    """For WhatsApp to take one request to log the device out."""
+    logout_limit: float = 90.0
+    """The operator lends a worker for 2 minutes to log a device out; within this the connector answers it."""
+    inbox_limit: float = 10.0
+    """A handover waits so long for PostgreSQL to take the last records of the journal."""
+    ping_period: float = 15.0
+    """Between two pings of an engine."""
+    ping_timeout: float = 10.0
+    """An engine that does not answer for so long, `ping_misses` times in a row, hangs and is killed."""
+    ping_misses: int = 2
+    stable_after: float = 60.0
+    """An engine that was connected for so long has proven itself: its next failure counts as the first."""
+    first_backoff: float = 0.5
+    """Before the first restart of a failed engine; it doubles with each failure in a row."""
+    longest_backoff: float = 60.0
+    """WhatsApp must not see a broken session knocking more often than that, nor people wait longer."""
+    shortest_ban: float = 60.0
+    """A temporary ban is waited for at least so long, whatever it says."""
+
+
+def backoff(failures: int, timings: SessionTimings, chance: float) -> float:
+    """Seconds to wait before the next start after `failures` failures in a row. `chance` in [0, 1) spreads sessions."""
+    bound = min(timings.longest_backoff, timings.first_backoff * 2.0 ** min(max(failures - 1, 0), 16))
+    return bound * (0.5 + 0.5 * chance)

@@ -1,0 +1,87 @@
+"""The connector's settings: one class, read from the environment at start by `main`.
+
+The operator sets most of it in the pool's Deployment: pool and pod through the downward API, the clocks from the pool's
+`failover`, stores and keys from the ConfigMap and the Secret.
+"""
+
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from whatsam_core.lease import LeaseTimings
+from whatsam_core.resources.session import DNS_LABEL
+from whatsam_core.settings import ObjectStoreSettings
+
+_DATABASE_URL = re.compile(r"^postgres(ql)?://")
+
+
+class ConnectorSettings(ObjectStoreSettings):
+    """Everything a connector process is told. A bad value is refused at start, by the variable's name."""
+
+    namespace: str = Field(pattern=DNS_LABEL, max_length=63)
+    """The connector's own namespace: it runs the sessions that live there."""
+    pool: str = Field(pattern=DNS_LABEL, max_length=50)
+    """Name of the WorkerPool it belongs to."""
+    pool_uid: str = Field(min_length=1, max_length=64)
+    """UID of that pool: it owns the connector's Lease, which outlives the pod."""
+    pod_name: str = Field(min_length=1, max_length=253)
+    pod_uid: str = Field(min_length=1, max_length=64)
+    pod_ip: str = Field(pattern=r"^[0-9a-fA-F.:]+$")
+    """Address where the API reaches this pod."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port of the connector's HTTP API; 0 takes a free one."""
+    state_dir: Path = Path("/var/lib/whatsam")
+    """Local files of the sessions: an emptyDir, so that a container that restarts in place finds them again."""
+
+    database_url: SecretStr
+    """PostgreSQL, postgresql://user:password@host:port/database."""
+    keyring: SecretStr
+    """JSON {"current": "k1", "keys": {"k1": "<base64 of 32 bytes>"}}: wraps the sessions' data keys."""
+    engine_env: dict[str, str] = Field(default_factory=dict)
+    """JSON object: environment of engine processes only, for example HTTPS_PROXY or SSL_CERT_FILE."""
+
+    lease_duration: float = Field(default=15.0, gt=0)
+    """Seconds in the Lease record; whoever takes over waits that long."""
+    renew_period: float = Field(default=2.0, gt=0)
+    """Seconds from one renewal of the Lease to the next."""
+    lease_request_timeout: float = Field(default=3.0, gt=0)
+    """Seconds for one renewal request."""
+    soft_fence: float = Field(default=10.0, gt=0)
+    """Seconds after the last good renewal: stop accepting work, disconnect."""
+    hard_fence: float = Field(default=12.0, gt=0)
+    """Seconds after the last good renewal: the kernel kills every engine."""
+
+    sessions_per_worker: int = Field(default=50, ge=1)
+    """How many sessions the operator gives this worker; shown in health and metrics."""
+    cohort_size: int = Field(default=1, ge=1, le=64)
+    """Sessions per engine process. This version runs one."""
+    max_concurrent_starts: int = Field(default=8, ge=1, le=256)
+    """Sessions that restore and start at the same time: more would make all of them slower."""
+    shutdown_grace: float = Field(default=50.0, gt=0)
+    """Seconds after SIGTERM until engines that still live are killed; less than the pod's grace period (60 s)."""
+    api_service_account: str = Field(default="whatsam-api", pattern=DNS_LABEL)
+    """Service account, in the connector's namespace, whose tokens may call the connector."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr) -> SecretStr:
+        if not _DATABASE_URL.match(value.get_secret_value()):
+            raise ValueError("must be postgresql://user:password@host:port/database")
+        return value
+
+    @model_validator(mode="after")
+    def _clocks_keep_their_order(self) -> Self:
+        self.lease_timings()
+        return self
+
+    def lease_timings(self) -> LeaseTimings:
+        """The Lease's clocks. Raises `LeaseTimingError` when they could let two workers hold one session."""
+        return LeaseTimings(
+            renew_period=self.renew_period,
+            request_timeout=self.lease_request_timeout,
+            soft_fence=self.soft_fence,
+            hard_fence=self.hard_fence,
+            lease_duration=self.lease_duration,
+        )
