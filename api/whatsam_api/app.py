@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
@@ -58,7 +59,7 @@ def _failure(request: Request, status: int, problem: Problem, retry_after: int |
     headers = {"X-Request-Id": request_id}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    if status == 401:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     body = Failure(error=problem, request_id=request_id)
     return JSONResponse(body.model_dump(mode="json", by_alias=True), status_code=status, headers=headers)
@@ -67,6 +68,8 @@ def _failure(request: Request, status: int, problem: Problem, retry_after: int |
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         return await _crashed(request, error)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request.unavailable", reason=error.message, cause=type(error.__cause__).__name__)
     return _failure(
         request,
         error.status,

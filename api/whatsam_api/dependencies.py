@@ -55,7 +55,7 @@ Caller = Annotated[Principal, Depends(principal_of)]
 
 async def user_of(caller: Caller) -> Principal:
     """Who calls, when only a person will do."""
-    if caller.user is None:
+    if not caller.person:
         raise Forbidden("an API key cannot do this; log in")
     return caller
 

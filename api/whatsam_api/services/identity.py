@@ -28,7 +28,10 @@ class Principal:
     """Whose call it is. With a key, only the key's session and scopes."""
 
     tenant: str
-    user: User | None
+    user: User
+    """The account: of the person who calls, or of the owner of the key."""
+    person: bool
+    """A person who logged in, not a program with a key."""
     session: str | None = None
     """`<namespace>/<name>` of the only session that a key opens."""
     scopes: frozenset[str] = frozenset({"send", "read", "manage"})
@@ -110,14 +113,22 @@ class IdentityService:
         user = await self._users.by_id(user_id)
         if user is None or not user.active:
             raise NotAuthenticated("the account is gone or not active")
-        return Principal(tenant=user.tenant, user=user, identity=str(user.id))
+        return Principal(tenant=user.tenant, user=user, person=True, identity=str(user.id))
 
     async def _by_key(self, key: str) -> Principal:
         row = await self._keys.use(_digest(key))
         if row is None:
             raise NotAuthenticated("the API key is unknown or has expired")
+        owner = await self._users.by_tenant(row.tenant)
+        if owner is None or not owner.active:
+            raise NotAuthenticated("the account that owns the key is gone or not active")
         return Principal(
-            tenant=row.tenant, user=None, session=row.session, scopes=frozenset(row.scopes), identity=f"key-{row.id}"
+            tenant=row.tenant,
+            user=owner,
+            person=False,
+            session=row.session,
+            scopes=frozenset(row.scopes),
+            identity=f"key-{row.id}",
         )
 
     async def _add(self, *, email: str, name: str, password: str, tier: Tier, role: Role) -> User:

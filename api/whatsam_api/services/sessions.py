@@ -8,7 +8,7 @@ from typing import Any
 
 from whatsam_api.errors import LimitReached, SessionNotFound, SessionNotReady, Unavailable
 from whatsam_api.policies.session_view import is_running, status_word
-from whatsam_api.policies.tiers import Role, Tier, may_run_another, session_limit
+from whatsam_api.policies.tiers import may_run_another, session_limit
 from whatsam_api.services.api_keys import ApiKeyService, CreatedKey
 from whatsam_api.services.identity import Principal
 from whatsam_api.storage.locks import TenantLocks
@@ -155,8 +155,7 @@ class SessionService:
 
     async def _check_limit(self, principal: Principal) -> None:
         """Only under the tenant's lock: what is counted here must still be true when the object is written."""
-        user = principal.user
-        limit = session_limit(user.tier, user.role) if user else session_limit(Tier.BASIC, Role.USER)
+        limit = session_limit(principal.user.tier, principal.user.role)
         running = sum(is_running(session) for session in await self._store.fresh_of_tenant(principal.tenant))
         if not may_run_another(running, limit):
             raise LimitReached(

@@ -54,6 +54,10 @@ class UserStore:
         """The user with this id."""
         return await self._one("select * from users where id = $1", user_id)
 
+    async def by_tenant(self, tenant: str) -> User | None:
+        """The user that owns this tenant."""
+        return await self._one("select * from users where tenant = $1", tenant)
+
     async def tenants(self) -> set[str]:
         """Every tenant that belongs to a user."""
         async with self._database.connection() as connection:
