@@ -1,0 +1,29 @@
+"""The simulator's clock: wall time for people and protocols, monotonic time for intervals.
+
+Monotonic values are `CLOCK_MONOTONIC` seconds, so they compare with those of any other process on the same machine.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment, as both clocks saw it."""
+
+    wall: datetime
+    monotonic: float
+
+
+class Clock:
+    """The machine's clocks; unit tests put their own in its place."""
+
+    def now(self) -> Instant:
+        return Instant(datetime.now(UTC), time.monotonic())
+
+    def seconds(self) -> int:
+        """Unix seconds, as stanzas carry them."""
+        return int(self.now().wall.timestamp())

@@ -1,0 +1,79 @@
+"""What a phone or contact has got: messages and receipts, in order. Read through the control API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+MAX_ENTRIES = 20_000
+"""Per account; the oldest go first."""
+
+
+class InboxMedia(BaseModel):
+    """A file that came with a message; its bytes are at `GET /contacts/{number}/media/{id}`."""
+
+    mimetype: str
+    size: int
+    sha256: str
+    file_name: str | None = None
+
+
+class InboxMessage(BaseModel):
+    """One message as a phone or contact saw it. A message that becomes readable by a retry appears a second time."""
+
+    sequence: int = Field(description="Grows by arrival; `after=` takes it")
+    id: str
+    chat: str = Field(description="Number of the other party, or the group's id with @g.us")
+    group: bool
+    sender: str = Field(description="Number of the sender")
+    sender_device: int
+    own: bool = Field(description="A copy of what another device of the same account sent")
+    readable: bool
+    reason: str | None = Field(None, description="Why it is not readable")
+    kind: str = Field(
+        description="text, image, video, audio, document, sticker, reaction, protocol, other; '' if unreadable"
+    )
+    text: str | None = None
+    media: InboxMedia | None = None
+    received_at: datetime
+    read: bool = Field(False, description="The control API has marked it as read")
+
+
+class InboxReceipt(BaseModel):
+    """A receipt for a message that a phone or contact sent."""
+
+    sequence: int
+    message_id: str
+    type: str = Field(description="delivered, read, played, retry …")
+    sender: str = Field(description="Number of who sent the receipt")
+    sender_device: int
+    received_at: datetime
+
+
+class Inbox:
+    """Messages and receipts of one account's phone."""
+
+    def __init__(self) -> None:
+        self.messages: list[InboxMessage] = []
+        self.receipts: list[InboxReceipt] = []
+        self._sequence = 0
+
+    def next(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def add(self, entry: InboxMessage) -> None:
+        self.messages.append(entry)
+        if len(self.messages) > MAX_ENTRIES:
+            del self.messages[: MAX_ENTRIES // 10]
+
+    def add_receipt(self, entry: InboxReceipt) -> None:
+        self.receipts.append(entry)
+        if len(self.receipts) > MAX_ENTRIES:
+            del self.receipts[: MAX_ENTRIES // 10]
+
+    def find(self, message_id: str) -> InboxMessage | None:
+        """The readable copy of a message if there is one."""
+        found = [message for message in self.messages if message.id == message_id]
+        return next((message for message in found if message.readable), found[0] if found else None)

@@ -1,0 +1,259 @@
+"""How a phone or contact receives: decrypts, fills its inbox, sends receipts, asks again for what it could not read.
+
+It refuses what a real peer refuses (used counters, wrong MACs and signatures); each refusal is in the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from whatsam_simulator.contacts.content import Content, MediaReference, read
+from whatsam_simulator.contacts.inbox import Inbox, InboxMedia, InboxMessage, InboxReceipt
+from whatsam_simulator.crypto import ratchet
+from whatsam_simulator.crypto.device_identity import check_attached
+from whatsam_simulator.crypto.keys import raw_public
+from whatsam_simulator.crypto.signal_device import SignalDevice, unpad
+from whatsam_simulator.errors import BadMac, BadSignature, MalformedInput, NoSession, ProtocolError, UsedMessageKey
+from whatsam_simulator.journal.records import MessageStep, ViolationKind
+from whatsam_simulator.server.context import Context
+from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.prekeys import prekey_node, signed_prekey_node
+from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
+from whatsam_simulator.wire.node import Node, element
+from whatsam_simulator.world.records import Account, Device
+
+MAX_RETRIES = 4
+"""Retry receipts for one message, as whatsmeow."""
+
+
+class RetryAnswerer(Protocol):
+    """What answers a retry receipt for a phone or contact."""
+
+    def answer_retry(self, device: Device, receipt: Node) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Parties:
+    """Who a message is from, and where."""
+
+    sender: Device
+    chat: Jid
+    group: bool
+
+
+class Receiving:
+    """Implements `delivery.SimulatedReceiver`; `connect` completes it, since deliveries and answers need each other."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._inboxes: dict[str, Inbox] = {}
+        self._retries: dict[tuple[str, str, str], int] = {}
+        self._media: dict[tuple[str, str], MediaReference] = {}
+        self._delivery: Delivery | None = None
+        self._answerer: RetryAnswerer | None = None
+
+    def connect(self, delivery: Delivery, answerer: RetryAnswerer) -> None:
+        self._delivery, self._answerer = delivery, answerer
+
+    def inbox(self, number: str) -> Inbox:
+        return self._inboxes.setdefault(number, Inbox())
+
+    def media(self, number: str, message_id: str) -> MediaReference | None:
+        return self._media.get((number, message_id))
+
+    def receive(self, device: Device, stanza: Node) -> None:
+        """A stanza for a simulated device. Nothing in it can harm the connection it came from."""
+        try:
+            if stanza.tag == "message":
+                self._message(device, stanza)
+            elif stanza.tag == "receipt":
+                self._receipt(device, stanza)
+        except ProtocolError as error:
+            self._violation(error, None, stanza)
+
+    def _receipt(self, device: Device, receipt: Node) -> None:
+        if receipt.get("type") == "retry" and self._answerer is not None:
+            self._answerer.answer_retry(device, receipt)
+        sender = self._context.world.device(receipt.get_jid("participant") or receipt.jid("from"))
+        if sender is None:
+            return
+        inbox, listed = self.inbox(device.number), receipt.child("list")
+        for message_id in [receipt.text("id"), *(item.text("id") for item in (listed.children if listed else []))]:
+            inbox.add_receipt(
+                InboxReceipt.model_construct(
+                    sequence=inbox.next(),
+                    message_id=message_id,
+                    type=receipt.get("type") or "delivered",
+                    sender=sender.number,
+                    sender_device=sender.id,
+                    received_at=self._context.clock.now().wall,
+                )
+            )
+
+    def _message(self, device: Device, message: Node) -> None:
+        origin = message.jid("from")
+        sender = self._context.world.device(message.get_jid("participant") or origin)
+        if sender is None or device.signal is None:
+            return
+        parties = _Parties(sender, origin, origin.server == GROUP_SERVER)
+        failure: ProtocolError | None = None
+        for part in message.every("enc"):
+            try:
+                content = self._open(device.signal, parties, message, part)
+            except UsedMessageKey as error:
+                self._step(MessageStep.DROPPED, parties, device, message, str(error))
+                if self._context.faults.used_keys == "retry":
+                    failure = error
+            except ProtocolError as error:
+                self._violation(error, sender, message)
+                failure = error
+            else:
+                self._keep(device, parties, message, content)
+        self._answer(device, parties, message, failure)
+
+    def _open(self, signal: SignalDevice, parties: _Parties, message: Node, part: Node) -> Content:
+        kind, faults, group = part.get("type") or "", self._context.faults, str(parties.chat)
+        peer = str(parties.sender.lid)
+        if kind == "skmsg":
+            return read(unpad(signal.sender_keys_of(group, peer).decrypt(part.data)))
+        if faults.unreadable_at_contacts:
+            faults.unreadable_at_contacts -= 1
+            raise NoSession("unreadable by order of the control API")
+        if kind == "pkmsg":
+            self._check_identity(parties.sender, message, part.data)
+        content = read(signal.decrypt(peer, kind, part.data))
+        if content.distribution is not None and parties.group:
+            keys = signal.sender_keys_of(group, peer)
+            keys.learn(content.distribution, replace=faults.repeated_sender_key == "replace")
+        return content
+
+    def _check_identity(self, sender: Device, message: Node, data: bytes) -> None:
+        """The first message of a companion must prove that the account vouches for it."""
+        identity = raw_public(ratchet.read_prekey_message(data).data(ratchet.IDENTITY_KEY))
+        if identity != sender.identity:
+            raise BadSignature("a first message with another identity than the device's")
+        attached = message.child("device-identity")
+        if sender.id and attached is None:
+            raise BadSignature("a companion's first message without its device identity")
+        if attached is not None:
+            account = self._context.world.account(sender.number)
+            check_attached(attached.data, account.keys.public, sender.identity)
+
+    def _keep(self, device: Device, parties: _Parties, message: Node, content: Content) -> None:
+        message_id = message.text("id")
+        if content.kind == "sender-key":
+            return
+        self._step(MessageStep.READ, parties, device, message, content.kind)
+        if content.media is not None:
+            self._media[device.number, message_id] = content.media
+        self._add(device, parties, message, content, None)
+
+    def _add(
+        self, device: Device, parties: _Parties, message: Node, content: Content | None, reason: str | None
+    ) -> None:
+        inbox, media = self.inbox(device.number), content.media if content else None
+        file = None
+        if media is not None:
+            file = InboxMedia(
+                mimetype=media.mimetype, size=media.size, sha256=media.plain_sha256.hex(), file_name=media.file_name
+            )
+        own = content.own if content else parties.sender.number == device.number
+        inbox.add(
+            InboxMessage.model_construct(
+                sequence=inbox.next(),
+                id=message.text("id"),
+                chat=self._chat(parties, message, content),
+                group=parties.group,
+                sender=parties.sender.number,
+                sender_device=parties.sender.id,
+                own=own,
+                readable=content is not None,
+                reason=reason,
+                kind=content.kind if content else "",
+                text=content.text if content else None,
+                media=file,
+                received_at=self._context.clock.now().wall,
+                read=False,
+            )
+        )
+
+    def _chat(self, parties: _Parties, message: Node, content: Content | None) -> str:
+        if parties.group:
+            return str(parties.chat)
+        destination = message.get_jid("recipient")
+        if destination is None and content is not None and content.destination:
+            destination = Jid.parse(content.destination)
+        if destination is None:
+            return parties.sender.number
+        account = self._context.world.find(destination)
+        return account.number if account else str(destination)
+
+    def _answer(self, device: Device, parties: _Parties, message: Node, failure: ProtocolError | None) -> None:
+        if failure is not None:
+            self._ask_again(device, parties, message, failure)
+        elif parties.sender.number != device.number:
+            self._send(parties.sender, element("receipt", self._receipt_attrs(device, parties, message.text("id"))))
+
+    def _ask_again(self, device: Device, parties: _Parties, message: Node, failure: ProtocolError) -> None:
+        """A retry receipt as whatsmeow sends it: with new keys from the second on."""
+        message_id, signal = message.text("id"), device.signal
+        key = device.key, parties.sender.key, message_id
+        asked = self._retries[key] = self._retries.get(key, 0) + 1
+        if asked == 1:
+            self._step(MessageStep.UNREADABLE, parties, device, message, str(failure))
+            self._add(device, parties, message, None, str(failure))
+        if asked > MAX_RETRIES or signal is None:
+            return
+        attrs = {"count": asked, "id": message_id, "t": message.get("t"), "v": 1}
+        content = [element("retry", attrs), element("registration", {}, device.registration)]
+        if asked > 1 and device.signed_prekey is not None:
+            number, public = next(iter(signal.make_prekeys(1).items()))
+            keys = [
+                element("type", {}, b"\x05"),
+                element("identity", {}, device.identity),
+                prekey_node(number.to_bytes(3).hex(), public),
+                signed_prekey_node(device.signed_prekey),
+            ]
+            content.append(element("keys", {}, keys))
+        self._step(MessageStep.RETRY_ASKED, parties, device, message, f"retry {asked}")
+        receipt = {**self._receipt_attrs(device, parties, message_id), "type": "retry"}
+        if parties.sender.number == device.number:
+            receipt["recipient"] = message.attrs.get("recipient")
+        self._send(parties.sender, element("receipt", receipt, content))
+
+    def _receipt_attrs(self, device: Device, parties: _Parties, message_id: str) -> dict[str, str | int | Jid | None]:
+        attrs: dict[str, str | int | Jid | None] = {"id": message_id, "t": self._context.timestamp()}
+        if parties.group:
+            return {**attrs, "from": parties.chat, "participant": device.lid, "participant_pn": device.pn}
+        return {**attrs, "from": device.lid, "sender_pn": device.pn}
+
+    def mark_read(self, account: Account, message: InboxMessage) -> None:
+        """The person has opened the chat: every device of the sender gets a read receipt."""
+        device, sender = account.phone, self._context.world.account(message.sender)
+        message.read = True
+        chat = self._context.world.group(message.chat).jid if message.group else sender.lid
+        for receiver in list(sender.devices.values()):
+            parties = _Parties(receiver, chat, message.group)
+            self._send(
+                receiver, element("receipt", {**self._receipt_attrs(device, parties, message.id), "type": "read"})
+            )
+
+    def _send(self, device: Device, stanza: Node) -> None:
+        if self._delivery is not None:
+            self._delivery.deliver(device, stanza)
+
+    def _step(self, step: MessageStep, parties: _Parties, device: Device, message: Node, detail: str) -> None:
+        chat = str(parties.chat)
+        self._context.journal.message(step, message.text("id"), parties.sender.key, device.key, chat, detail)
+
+    def _violation(self, error: ProtocolError, sender: Device | None, message: Node) -> None:
+        kinds = {
+            BadMac: ViolationKind.BAD_MAC,
+            BadSignature: ViolationKind.BAD_SIGNATURE,
+            MalformedInput: ViolationKind.MALFORMED,
+        }
+        kind = kinds.get(type(error))
+        if kind is not None:
+            key = sender.key if sender else None
+            self._context.journal.violation(kind, key, f"{message.tag} {message.get('id')}: {error}")

@@ -1,0 +1,1 @@
+"""The control API: how tests play the people behind phones and contacts, inject faults, and read the journal."""

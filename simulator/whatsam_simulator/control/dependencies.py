@@ -1,0 +1,20 @@
+"""What every route gets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from whatsam_simulator.control.service import ControlService
+
+
+def _service(request: Request) -> ControlService:
+    service = request.app.state.service
+    if not isinstance(service, ControlService):
+        raise TypeError("the application was built without a simulation")
+    return service
+
+
+Service = Annotated[ControlService, Depends(_service)]
+PathNumber = Annotated[str, Path(pattern=r"^[0-9]{5,15}$", description="Phone number: digits with country code")]

@@ -1,0 +1,191 @@
+"""Requests and answers of the control API; the Python client returns the same classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from whatsam_simulator.contacts.inbox import InboxMessage, InboxReceipt
+from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
+
+Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{5,15}$")]
+"""A phone number: digits only, with country code."""
+MAX_MEDIA_BASE64 = 1 << 27
+
+
+class Request(BaseModel):
+    """A body; unknown fields are refused, so that a misspelt one is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScanRequest(Request):
+    qr: str = Field(description="The text of the QR code")
+
+
+class PairingCodeRequest(Request):
+    code: str = Field(description="The eight characters that the client shows, with or without the dash", min_length=8)
+
+
+class PairedDevice(BaseModel):
+    """A device that has just been linked."""
+
+    device: str = Field(description="number:id, as the journal names it")
+    jid: str
+    lid: str
+
+
+class ContactRequest(Request):
+    name: str | None = Field(None, description="Push name")
+
+
+class Contact(BaseModel):
+    """A phone or contact."""
+
+    number: str
+    name: str
+    lid: str
+    companions: list[str] = Field(description="Linked devices, number:id")
+
+
+class Media(Request):
+    """A file to send."""
+
+    kind: Literal["image", "video", "audio", "document", "sticker"] = "document"
+    mimetype: str = "application/octet-stream"
+    data: str = Field(description="The file's bytes in base64", max_length=MAX_MEDIA_BASE64)
+    caption: str | None = None
+    file_name: str | None = None
+
+
+class MessageRequest(Request):
+    to: Number
+    text: str | None = None
+    media: Media | None = None
+
+
+class GroupMessageRequest(Request):
+    sender: Number = Field(alias="from", description="A phone or contact that is a member")
+    text: str | None = None
+    media: Media | None = None
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class MessageId(BaseModel):
+    id: str
+
+
+class Inbox(BaseModel):
+    messages: list[InboxMessage]
+
+
+class Receipts(BaseModel):
+    receipts: list[InboxReceipt]
+
+
+class ReadRequest(Request):
+    id: str
+
+
+class PastMessage(Request):
+    text: str
+    from_me: bool = False
+
+
+class HistoryRequest(Request):
+    chat: Number
+    messages: list[PastMessage] = Field(min_length=1)
+
+
+class MessageIds(BaseModel):
+    ids: list[str]
+
+
+class Devices(BaseModel):
+    devices: list[str]
+
+
+class GroupRequest(Request):
+    subject: str = ""
+    creator: Number
+    members: list[Number] = Field(default_factory=list[Number])
+
+
+class GroupMembersRequest(Request):
+    actor: Number
+    add: list[Number] = Field(default_factory=list[Number])
+    remove: list[Number] = Field(default_factory=list[Number])
+
+
+class GroupView(BaseModel):
+    """A group; `members`: number → role ("", admin, superadmin)."""
+
+    id: str
+    jid: str
+    subject: str
+    creator: str
+    members: dict[str, str]
+
+
+class StreamErrorRequest(Request):
+    code: int | None = Field(503, ge=100, le=999, description="503, 500, 515, 401 …; null for none")
+    conflict: str | None = Field(None, description="replaced, device_removed")
+
+
+class Count(BaseModel):
+    count: int
+
+
+class Holders(BaseModel):
+    holders: list[Holder]
+
+
+class Messages(BaseModel):
+    events: list[MessageEvent]
+
+
+class Counters(BaseModel):
+    counters: list[CounterUse]
+
+
+class Violations(BaseModel):
+    violations: list[Violation]
+
+
+class Stanza(BaseModel):
+    """One stanza, abbreviated, for debugging."""
+
+    monotonic: float
+    direction: Literal["from", "to"]
+    who: str
+    text: str
+
+
+class Stanzas(BaseModel):
+    stanzas: list[Stanza]
+
+
+class ServerInfo(BaseModel):
+    """Where the simulator listens, what clients must trust, and what goes on."""
+
+    host: str
+    tls_port: int
+    proxy_port: int
+    control_port: int
+    control_url: str
+    proxy_url: str
+    ca_file: str
+    ca_pem: str
+    root_key: str = Field(description="Public key of the Noise root, 64 hex digits")
+    online: list[str] = Field(default_factory=list[str], description="Devices that are logged in, number:id")
+    pairing: int = Field(0, description="Clients that show a QR or pairing code")
+    queues: dict[str, int] = Field(default_factory=dict[str, int], description="Device → stanzas not acknowledged")
+    unknown: dict[str, int] = Field(
+        default_factory=dict[str, int], description="What clients asked that nothing here knows"
+    )
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"

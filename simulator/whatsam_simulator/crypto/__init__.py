@@ -1,0 +1,1 @@
+"""Keys, Noise, and the Signal protocol as far as phones and contacts need it."""

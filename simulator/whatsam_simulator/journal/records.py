@@ -1,0 +1,100 @@
+"""The entries of the journal, as the control API shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+
+class EndReason(StrEnum):
+    """Why a connection stopped to hold its device."""
+
+    CLOSED = "closed"
+    REPLACED = "replaced"
+    UNLINKED = "unlinked"
+    LOGGED_OUT = "logged-out"
+    STREAM_ERROR = "stream-error"
+    REFUSED = "refused"
+
+
+class Holder(BaseModel):
+    """One connection that was logged in as one device. Monotonic values are CLOCK_MONOTONIC seconds."""
+
+    device: str = Field(description="number:id, for example 4915110000001:1")
+    connection: str
+    since: datetime
+    since_monotonic: float
+    until: datetime | None = Field(None, description="When the socket closed or the device was taken away; null: holds")
+    until_monotonic: float | None = None
+    end: EndReason | None = None
+    closed_monotonic: float | None = Field(None, description="When the socket itself was gone")
+    last_heard_monotonic: float = Field(description="When the client last sent a frame")
+
+
+class MessageStep(StrEnum):
+    """What happened to a message."""
+
+    RECEIVED = "server-received"
+    QUEUED = "server-queued"
+    SENT = "server-sent"
+    ACKNOWLEDGED = "device-acknowledged"
+    READ = "contact-read"
+    UNREADABLE = "contact-could-not-read"
+    DROPPED = "contact-dropped-used-key"
+    RETRY_ASKED = "retry-asked"
+    RETRY_ANSWERED = "retry-answered"
+
+
+class MessageEvent(BaseModel):
+    """One step of one message."""
+
+    sequence: int
+    step: MessageStep
+    message_id: str
+    sender: str = Field(description="Device that sent it, number:id")
+    receiver: str | None = Field(None, description="Device it is for; null for the server's receipt of the stanza")
+    chat: str | None = None
+    at: datetime
+    at_monotonic: float
+    detail: str | None = None
+
+
+class CounterUse(BaseModel):
+    """One use of a Signal counter: `chain` is the ratchet key (1:1) or the key id (group), as hex."""
+
+    sequence: int
+    receiver: str = Field(description="Device, or group for sender keys")
+    sender: str
+    kind: str = Field(description="msg, pkmsg or skmsg")
+    chain: str
+    counter: int
+    message_id: str
+    at: datetime
+    at_monotonic: float
+    reused: bool = Field(description="The same counter of the same chain was used before, for another ciphertext")
+    repeated: bool = Field(description="The very same ciphertext was sent before")
+
+
+class ViolationKind(StrEnum):
+    """What a client must never do."""
+
+    TWO_HOLDERS = "two-holders"
+    COUNTER_REUSED = "counter-reused"
+    BAD_MAC = "bad-mac"
+    BAD_SIGNATURE = "bad-signature"
+    MALFORMED = "malformed"
+
+
+class Violation(BaseModel):
+    """One violation, with what is needed to find its cause."""
+
+    sequence: int
+    kind: ViolationKind
+    device: str | None = Field(None, description="The device that did it, number:id, where it is known")
+    detail: str
+    at: datetime
+    at_monotonic: float
+    connections: list[str] = Field(default_factory=list[str], description="For two holders: the older, the newer")
+    older_spoke_after: bool = Field(False, description="For two holders: the older sent frames after the newer's login")

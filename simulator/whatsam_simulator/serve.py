@@ -1,0 +1,50 @@
+"""The simulator as a process: opens all sockets, says where, and ends on SIGTERM or SIGINT. Called by the CLI."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator
+
+import uvicorn
+
+from whatsam_simulator.control.application import build
+from whatsam_simulator.control.models import ServerInfo
+from whatsam_simulator.control.service import ControlService, Listening
+from whatsam_simulator.simulation import Options, Simulation
+
+
+class _ControlServer(uvicorn.Server):
+    """Leaves signals to the simulator."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def serve(options: Options, started: Callable[[ServerInfo], None]) -> None:
+    """Runs until a signal; `started` is called once everything listens."""
+    simulation = Simulation(options)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ports = await simulation.start()
+    control_socket = socket.create_server((options.host, options.control_port))
+    listening = Listening(options.host, ports.tls, ports.proxy, control_socket.getsockname()[1])
+    service = ControlService(simulation, listening)
+    config = uvicorn.Config(
+        build(service), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = _ControlServer(config)
+    serving = asyncio.ensure_future(server.serve(sockets=[control_socket]))
+    waiting = asyncio.ensure_future(stop.wait())
+    try:
+        started(service.info())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        await simulation.stop()
+        await serving
+        waiting.cancel()

@@ -1,0 +1,1 @@
+"""WhatsApp's side of the wire: sockets, pairing, login, queries, message routing."""

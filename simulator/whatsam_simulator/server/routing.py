@@ -1,0 +1,220 @@
+"""Everything a logged-in client sends that is no query: messages, receipts, acks, presence, typing."""
+
+from __future__ import annotations
+
+from whatsam_simulator.crypto import ratchet, sender_keys
+from whatsam_simulator.crypto.keys import raw_public
+from whatsam_simulator.errors import MalformedInput
+from whatsam_simulator.journal.records import MessageStep, ViolationKind
+from whatsam_simulator.server.context import Context, Link
+from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.queries import Queries
+from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
+from whatsam_simulator.wire.node import Node, element
+from whatsam_simulator.world.records import Account, Device
+
+FORWARDED = ("device-identity", "meta", "multicast")
+"""Children of a message that go to every receiver."""
+OWN_RECEIPTS = ("sender", "peer_msg", "hist_sync", "server-error")
+"""Receipts that end at the server."""
+
+
+class Routing:
+    """Sorts stanzas by tag."""
+
+    def __init__(self, context: Context, delivery: Delivery, queries: Queries) -> None:
+        self._context = context
+        self._delivery = delivery
+        self._queries = queries
+        self._handlers = {
+            "iq": queries.handle,
+            "message": self._message,
+            "receipt": self._receipt,
+            "ack": self._ack,
+            "presence": self._presence,
+            "chatstate": self._chatstate,
+        }
+
+    def handle(self, link: Link, device: Device, stanza: Node) -> None:
+        """One stanza of a logged-in client."""
+        faults = self._context.faults
+        names = {stanza.tag, stanza.get("xmlns")}
+        if faults.concern(device.number) and not names.isdisjoint(faults.ignore):
+            return
+        handler = self._handlers.get(stanza.tag)
+        if handler is not None:
+            handler(link, device, stanza)
+        elif stanza.tag != "ib":
+            self._context.unknown[stanza.tag] += 1
+
+    def _message(self, link: Link, sender: Device, message: Node) -> None:
+        context, to, message_id = self._context, message.jid("to"), message.text("id")
+        ack = {"class": "message", "id": message_id, "from": to, "t": context.timestamp()}
+        error = context.faults.message_error if context.faults.concern(sender.number) else None
+        if error is None and to.server == GROUP_SERVER and not self._is_member(to, sender):
+            error = 403
+        link.send(element("ack", {**ack, "error": error}))
+        context.journal.message(MessageStep.RECEIVED, message_id, sender.key, None, str(to), message.get("type"))
+        if error is None:
+            self._forward(sender, to, message)
+
+    def _is_member(self, to: Jid, sender: Device) -> bool:
+        group = self._context.world.groups.get(to.user)
+        return group is not None and sender.lid_user in group.members
+
+    def _forward(self, sender: Device, to: Jid, message: Node) -> None:
+        common = [child for child in message.children if child.tag in FORWARDED]
+        direct = message.every("enc")
+        in_group = to.server == GROUP_SERVER
+        target = message.get_jid("participant") if in_group else to
+        if direct and target is not None:
+            self._answer_or_peer(sender, to, target, message, [*direct, *common])
+            return
+        participants = message.child("participants")
+        copies = {str(copy.jid("jid")): copy.children for copy in (participants.children if participants else [])}
+        if in_group:
+            self._group_message(sender, to, message, copies, direct, common)
+            return
+        for address, encrypted in copies.items():
+            receiver = self._context.world.device(Jid.parse(address))
+            if receiver is None:
+                continue
+            attrs = self._from_sender(sender, message)
+            if receiver.number == sender.number:
+                attrs |= {"recipient": to, "peer_recipient_pn": message.attrs.get("peer_recipient_pn")}
+            self._count(sender, receiver.key, message, encrypted)
+            self._delivery.deliver(receiver, element("message", attrs, [*encrypted, *common]), sender)
+
+    def _answer_or_peer(self, sender: Device, to: Jid, target: Jid, message: Node, content: list[Node]) -> None:
+        """An answer to a retry receipt, or a message to one of the account's own devices: one receiver only."""
+        receiver = self._context.world.device(target)
+        if receiver is None:
+            return
+        attrs = self._in_group(sender, to, message) if to.server == GROUP_SERVER else self._from_sender(sender, message)
+        attrs |= {"category": message.get("category"), "recipient": message.attrs.get("recipient")}
+        self._count(sender, receiver.key, message, content)
+        self._delivery.deliver(receiver, element("message", attrs, content), sender)
+
+    def _group_message(
+        self,
+        sender: Device,
+        to: Jid,
+        message: Node,
+        copies: dict[str, list[Node]],
+        direct: list[Node],
+        common: list[Node],
+    ) -> None:
+        world = self._context.world
+        self._count(sender, str(to), message, direct)
+        for account in world.members(world.group(to.user)):
+            for receiver in list(account.devices.values()):
+                if receiver is sender:
+                    continue
+                own = copies.get(str(receiver.lid)) or copies.get(str(receiver.pn)) or []
+                self._count(sender, receiver.key, message, own)
+                content = [*own, *direct, *common]
+                self._delivery.deliver(
+                    receiver, element("message", self._in_group(sender, to, message), content), sender
+                )
+
+    def _stamp(self, sender: Device, message: Node) -> dict[str, str | int | Jid | None]:
+        return {
+            "id": message.text("id"),
+            "t": self._context.timestamp(),
+            "type": message.get("type") or "text",
+            "notify": self._context.world.account(sender.number).name,
+            "edit": message.get("edit"),
+            "addressing_mode": "lid",
+        }
+
+    def _from_sender(self, sender: Device, message: Node) -> dict[str, str | int | Jid | None]:
+        return {**self._stamp(sender, message), "from": sender.lid, "sender_pn": sender.pn}
+
+    def _in_group(self, sender: Device, group: Jid, message: Node) -> dict[str, str | int | Jid | None]:
+        parties = {"from": group, "participant": sender.lid, "participant_pn": sender.pn}
+        return {**self._stamp(sender, message), **parties}
+
+    def _count(self, sender: Device, receiver: str, message: Node, encrypted: list[Node]) -> None:
+        for part in encrypted:
+            if part.tag == "enc":
+                count(self._context, sender, receiver, message.text("id"), part)
+
+    def _receipt(self, link: Link, device: Device, receipt: Node) -> None:
+        context, to, kind = self._context, receipt.jid("to"), receipt.get("type")
+        link.send(element("ack", {"class": "receipt", "id": receipt.text("id"), "from": to, "type": kind}))
+        mailbox = context.world.mailbox(device)
+        listed = receipt.child("list")
+        ids = [receipt.text("id"), *(item.text("id") for item in (listed.children if listed else []))]
+        participant = receipt.get_jid("participant")
+        sender = context.world.device(participant or to)
+        for message_id in ids:
+            if mailbox.acknowledge_message(message_id):
+                step = MessageStep.RETRY_ASKED if kind == "retry" else MessageStep.ACKNOWLEDGED
+                by = sender.key if sender else str(participant or to)
+                context.journal.message(step, message_id, by, device.key, detail=kind)
+        if kind not in OWN_RECEIPTS:
+            self._forward_receipt(device, to, participant, kind, receipt)
+
+    def _forward_receipt(
+        self, device: Device, to: Jid, participant: Jid | None, kind: str | None, receipt: Node
+    ) -> None:
+        attrs: dict[str, str | int | Jid | None] = {
+            "id": receipt.text("id"),
+            "t": self._context.timestamp(),
+            "type": kind if kind != "inactive" else None,
+            "recipient": receipt.attrs.get("recipient"),
+        }
+        if to.server == GROUP_SERVER:
+            target = participant
+            attrs |= {"from": to, "participant": device.lid, "participant_pn": device.pn}
+        else:
+            target = to
+            attrs |= {"from": device.lid, "sender_pn": device.pn}
+        if target is None:
+            return
+        account = self._context.world.find(target)
+        receivers = list(account.devices.values()) if account else []
+        if kind == "retry":
+            receivers = [receiver for receiver in receivers if receiver.id == target.device]
+        for receiver in receivers:
+            if receiver is not device:
+                self._delivery.deliver(receiver, element("receipt", attrs, receipt.content))
+
+    def _ack(self, link: Link, device: Device, ack: Node) -> None:
+        tag, sender, participant = ack.get("class") or "", ack.get("to") or "", ack.get("participant")
+        mailbox = self._context.world.mailbox(device)
+        mailbox.acknowledge(tag, ack.text("id"), sender, participant, ack.get("type"))
+
+    def _presence(self, link: Link, device: Device, presence: Node) -> None:
+        account = self._context.world.account(device.number)
+        account.name = presence.get("name") or account.name
+        if presence.get("type") == "subscribe":
+            watched = self._context.world.find(presence.jid("to"))
+            online = watched is not None and any(map(self._context.link, watched.devices.values()))
+            seen = {} if online else {"type": "unavailable", "last": self._context.timestamp()}
+            link.send(element("presence", {"from": presence.jid("to"), **seen}))
+
+    def _chatstate(self, link: Link, device: Device, state: Node) -> None:
+        account: Account | None = self._context.world.find(state.jid("to"))
+        for receiver in account.devices.values() if account else ():
+            other = self._context.link(receiver)
+            if other is not None and other.active:
+                attrs = {"from": device.lid.bare, "sender_pn": device.pn.bare}
+                other.send(element("chatstate", attrs, state.content))
+
+
+def count(context: Context, sender: Device, receiver: str, message_id: str, encrypted: Node) -> None:
+    """Journals the counter that a ciphertext carries in the clear; a ciphertext that carries none is a violation."""
+    kind, data = encrypted.get("type") or "", encrypted.data
+    try:
+        if kind == "skmsg":
+            fields = sender_keys.read_message(data)
+            chain, counter = f"{fields.integer(sender_keys.KEY_ID):08x}", fields.integer(sender_keys.ITERATION, 0)
+        else:
+            inner = ratchet.read_prekey_message(data).data(ratchet.INNER_MESSAGE) if kind == "pkmsg" else data
+            fields = ratchet.read_message(inner)
+            chain, counter = raw_public(fields.data(ratchet.RATCHET_KEY)).hex(), fields.integer(ratchet.COUNTER, 0)
+    except MalformedInput as error:
+        context.journal.violation(ViolationKind.MALFORMED, sender.key, f"{kind} {message_id}: {error}")
+        return
+    context.journal.counter(receiver, sender.key, kind, chain, counter, message_id, data)

@@ -1,0 +1,88 @@
+"""The HTTPS site that stands for web.whatsapp.com and the media hosts: websocket, uploads, downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from aiohttp import web
+
+from whatsam_simulator.server.connection import Connection, ServerIdentity
+from whatsam_simulator.server.context import Context
+from whatsam_simulator.wire.node import Node
+
+MAX_FRAME = 1 << 24
+MAX_UPLOAD = 1 << 27
+MEDIA_PATH = "/v/t62.7118-24/"
+MEDIA_HOST = "https://mmg.whatsapp.net"
+
+
+def media_path(token: str) -> str:
+    """The direct path of an uploaded file; clients append to a path that already holds a query."""
+    return f"{MEDIA_PATH}{token}?ccb=11-4&oh=x&oe=y"
+
+
+class Site:
+    """Builds the aiohttp application."""
+
+    def __init__(
+        self,
+        context: Context,
+        identity: ServerIdentity,
+        begin: Callable[[Connection, bytes], None],
+        handle: Callable[[Connection, Node], None],
+        gone: Callable[[Connection], None],
+    ) -> None:
+        self._context = context
+        self._identity = identity
+        self._begin, self._handle, self._gone = begin, handle, gone
+        self._numbers = itertools.count(1)
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_UPLOAD)
+        application.router.add_get("/ws/chat", self._websocket)
+        application.router.add_post("/{kind}/{media}/{token}", self._upload)
+        application.router.add_delete("/{kind}/{media}/{token}", self._forget)
+        application.router.add_get(MEDIA_PATH + "{token}", self._download)
+        return application
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        faults = self._context.faults
+        await asyncio.sleep(faults.websocket_delay_seconds)
+        if faults.websocket_status:
+            return web.Response(status=faults.websocket_status)
+        websocket = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False)
+        await websocket.prepare(request)
+        name = f"c{next(self._numbers)}"
+        connection = Connection(name, self._context, self._identity, websocket, request.transport)
+        try:
+            await connection.run(self._begin, self._handle)
+        finally:
+            self._gone(connection)
+        return websocket
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        refused = await self._media_fault()
+        if refused is not None:
+            return refused
+        token = request.match_info["token"]
+        self._context.world.store_media(token, body)
+        path = media_path(token)
+        return web.json_response({"url": MEDIA_HOST + path, "direct_path": path})
+
+    async def _download(self, request: web.Request) -> web.Response:
+        refused = await self._media_fault()
+        if refused is not None:
+            return refused
+        body = self._context.world.media.get(request.match_info["token"])
+        return web.Response(status=404) if body is None else web.Response(body=body)
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _media_fault(self) -> web.Response | None:
+        faults = self._context.faults
+        await asyncio.sleep(faults.media_delay_seconds)
+        return web.Response(status=faults.media_status) if faults.media_status else None

@@ -1,0 +1,115 @@
+"""Protobuf wire format, just enough for the dozen messages the simulator reads and writes.
+
+Generated classes would come with neonize and load its 18 MB Go library into the simulator; field numbers are named where
+they are used.
+"""
+
+from __future__ import annotations
+
+from whatsam_simulator.errors import MalformedInput
+
+Value = int | bool | bytes | str | None
+
+
+def encode(*fields: tuple[int, Value]) -> bytes:
+    """`encode((1, 5), (2, b"x"))`: integers become varints, bytes and text length-delimited; `None` is left out."""
+    out = bytearray()
+    for number, value in fields:
+        if value is None:
+            continue
+        if isinstance(value, int):
+            _put_varint(out, number << 3)
+            _put_varint(out, int(value) & ((1 << 64) - 1))
+        else:
+            raw = value.encode() if isinstance(value, str) else value
+            _put_varint(out, number << 3 | 2)
+            _put_varint(out, len(raw))
+            out += raw
+    return bytes(out)
+
+
+def decode(data: bytes) -> Fields:
+    """The fields of a message; raises `MalformedInput`."""
+    return Fields(data)
+
+
+class Fields:
+    """A decoded message. Getters take the field number; wrong wire types and missing fields raise `MalformedInput`."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, data: bytes) -> None:
+        self._values: dict[int, list[int | bytes]] = {}
+        at = 0
+        while at < len(data):
+            key, at = _varint(data, at)
+            wire_type = key & 7
+            value: int | bytes
+            if wire_type == 0:
+                value, at = _varint(data, at)
+            elif wire_type in (1, 2, 5):
+                size = {1: 8, 5: 4}.get(wire_type, 0)
+                if wire_type == 2:
+                    size, at = _varint(data, at)
+                value = data[at : at + size]
+                if len(value) != size:
+                    raise MalformedInput("protobuf cut short")
+                at += size
+            else:
+                raise MalformedInput(f"protobuf wire type {wire_type}")
+            self._values.setdefault(key >> 3, []).append(value)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._values
+
+    def integer(self, number: int, default: int | None = None) -> int:
+        values = self._values.get(number)
+        if values is None:
+            if default is None:
+                raise MalformedInput(f"protobuf field {number} is missing")
+            return default
+        value = values[-1]
+        if not isinstance(value, int):
+            raise MalformedInput(f"protobuf field {number} is no integer")
+        return value
+
+    def data(self, number: int) -> bytes:
+        values = self._values.get(number)
+        value = values[-1] if values else None
+        if not isinstance(value, bytes):
+            raise MalformedInput(f"protobuf field {number} holds no bytes")
+        return value
+
+    def data_or_none(self, number: int) -> bytes | None:
+        return self.data(number) if number in self._values else None
+
+    def text(self, number: int, default: str | None = None) -> str:
+        if default is not None and number not in self._values:
+            return default
+        try:
+            return self.data(number).decode()
+        except UnicodeDecodeError:
+            raise MalformedInput(f"protobuf field {number} is not UTF-8") from None
+
+    def message(self, number: int) -> Fields:
+        return Fields(self.data(number))
+
+
+def _put_varint(out: bytearray, number: int) -> None:
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise MalformedInput("protobuf varint cut short or too long")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+        shift += 7

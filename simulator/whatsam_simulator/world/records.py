@@ -1,0 +1,99 @@
+"""The simulator's data: accounts, devices, groups. Plain records that can be stored; behaviour lives elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from whatsam_simulator.crypto.keys import HexBytes, KeyPair
+from whatsam_simulator.crypto.signal_device import SignalDevice
+from whatsam_simulator.wire.jid import GROUP_SERVER, LID_SERVER, PHONE_SERVER, Jid
+
+Role = Literal["", "admin", "superadmin"]
+
+
+@dataclass
+class SignedPrekey:
+    """As a device uploaded it: three bytes of number, 32 of key, 64 of signature."""
+
+    number: HexBytes
+    public: HexBytes
+    signature: HexBytes
+
+
+@dataclass
+class Device:
+    """One device of an account. Device 0 is the phone (or the contact) and lives in the simulator: `signal` is its state."""
+
+    number: str
+    lid_user: str
+    id: int
+    noise_public: HexBytes = b""
+    registration: HexBytes = b""
+    identity: HexBytes = b""
+    signed_prekey: SignedPrekey | None = None
+    prekeys: dict[str, HexBytes] = field(default_factory=dict[str, bytes])
+    """Number of the key in hex → public key, oldest first."""
+    mailbox: list[HexBytes] = field(default_factory=list[bytes])
+    """Only while stored: packed stanzas that were not acknowledged."""
+    signal: SignalDevice | None = None
+    bootstrapped: bool = False
+    """The phone has sent its app-state key and first history."""
+
+    @property
+    def key(self) -> str:
+        """The device's name inside the simulator, `number:id`."""
+        return f"{self.number}:{self.id}"
+
+    @property
+    def pn(self) -> Jid:
+        return Jid(self.number, PHONE_SERVER, self.id)
+
+    @property
+    def lid(self) -> Jid:
+        return Jid(self.lid_user, LID_SERVER, self.id)
+
+
+@dataclass
+class Account:
+    """A phone number with its devices."""
+
+    number: str
+    lid_user: str
+    name: str
+    keys: KeyPair = field(default_factory=KeyPair)
+    devices: dict[int, Device] = field(default_factory=dict[int, Device])
+    next_device: int = 1
+    app_state: dict[str, list[HexBytes]] = field(default_factory=dict[str, list[bytes]])
+    """Collection → patches, in order."""
+
+    @property
+    def pn(self) -> Jid:
+        return Jid(self.number, PHONE_SERVER)
+
+    @property
+    def lid(self) -> Jid:
+        return Jid(self.lid_user, LID_SERVER)
+
+    @property
+    def phone(self) -> Device:
+        return self.devices[0]
+
+    @property
+    def companions(self) -> list[Device]:
+        return [device for device in self.devices.values() if device.id]
+
+
+@dataclass
+class Group:
+    """A group; members are named by LID user."""
+
+    id: str
+    subject: str
+    creator: str
+    created: int
+    members: dict[str, Role] = field(default_factory=dict[str, Role])
+
+    @property
+    def jid(self) -> Jid:
+        return Jid(self.id, GROUP_SERVER)
