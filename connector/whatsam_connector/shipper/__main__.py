@@ -1,0 +1,17 @@
+"""`python -m whatsam_connector.shipper --socket PATH`: started by the connector, never by hand."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from whatsam_connector.shipper.service import serve
+
+
+def main() -> None:
+    """Connect to the keeper's socket and ship until it closes."""
+    parser = argparse.ArgumentParser(prog="whatsam_connector.shipper", description="Ships auth state for a connector.")
+    parser.add_argument("--socket", type=Path, required=True, help="the connector's socket")
+    asyncio.run(serve(parser.parse_args().socket))
+
+
+main()

@@ -1,0 +1,121 @@
+"""The shipper process: takes commands from the keeper, runs one `SessionShipper` a session, reports back.
+
+It ends when the keeper's socket closes: a shipper without a keeper would ship for a boot that may be replaced. Even
+then it could do no harm, because it writes under its own epoch and boot only.
+"""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from whatsam_connector.shipper.protocol import (
+    COMMANDS,
+    LINE_LIMIT,
+    Configure,
+    Flush,
+    Flushed,
+    Quiet,
+    Release,
+    Report,
+    Track,
+    Untrack,
+    line,
+)
+from whatsam_connector.shipper.session import SessionShipper
+from whatsam_core.storage.objects import ObjectStore
+
+
+class Service:
+    """One connection to a keeper."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        # `drain` then returns only when everything is in the kernel's hands, where it survives our own death.
+        writer.transport.set_write_buffer_limits(high=0)
+        self._sessions: dict[str, SessionShipper] = {}
+        self._store: ObjectStore | None = None
+        self._poll_period = 0.25
+        self._saying = asyncio.Lock()
+        self._defect: BaseException | None = None
+
+    async def run(self) -> None:
+        """Serve until the keeper is gone."""
+        quiet = asyncio.create_task(self._tell_quiet())
+        try:
+            while raw := await self._reader.readline():
+                await self._obey(raw)
+        except ConnectionError:
+            return
+        finally:
+            quiet.cancel()
+            for session in list(self._sessions.values()):
+                await session.end()
+            if self._store is not None:
+                await self._store.close()
+            self._writer.close()
+        if self._defect is not None:
+            raise self._defect
+
+    async def _obey(self, raw: bytes) -> None:
+        command = COMMANDS.validate_json(raw)
+        if isinstance(command, Configure):
+            self._poll_period = command.poll_period
+            self._store = ObjectStore(
+                command.s3_url,
+                command.s3_access_key,
+                command.s3_secret_key,
+                command.s3_bucket,
+                command.s3_region,
+                timeout=command.put_timeout,
+            )
+        elif isinstance(command, Track):
+            await self._end(command.uid)
+            if self._store is None:
+                raise RuntimeError("the keeper sent a session before the store's address")
+            session = SessionShipper(command, self._store, self._say, self._poll_period)
+            self._sessions[command.uid] = session
+            session.begin().add_done_callback(self._ended)
+        elif isinstance(command, Untrack):
+            await self._end(command.uid)
+            await self._say(Flushed(id=command.id, uid=command.uid, base=None, sha256=""))
+        else:
+            self._ask(command)
+
+    def _ask(self, command: Flush | Release) -> None:
+        session = self._sessions.get(command.uid)
+        if session is not None:
+            session.ask(command)
+
+    async def _end(self, uid: str) -> None:
+        session = self._sessions.pop(uid, None)
+        if session is not None:
+            await session.end()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A defect in one session's task must not leave that session unshipped: end, the keeper starts another."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._defect = error
+            self._reader.feed_eof()
+
+    async def _say(self, report: Report) -> None:
+        async with self._saying:
+            self._writer.write(line(report))
+            await self._writer.drain()
+
+    async def _tell_quiet(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_period)
+            covered: dict[str, float] = {}
+            for uid, session in self._sessions.items():
+                if session.quiet_since is not None:
+                    covered[uid], session.quiet_since = session.quiet_since, None
+            if covered:
+                with suppress(ConnectionError):
+                    await self._say(Quiet(covered=covered))
+
+
+async def serve(socket: Path) -> None:
+    """Connect to the keeper and serve it."""
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=LINE_LIMIT)
+    await Service(reader, writer).run()

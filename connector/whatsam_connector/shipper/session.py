@@ -1,0 +1,277 @@
+"""Ships one session's database: looks, copies, seals, stores, cleans up. One task a session in the shipper process.
+
+Only the newest state is ever on its way: a failed PUT is not repeated, the next try takes a new copy. Every try has a
+sequence number of its own, announced before the PUT, so a PUT that was given up and arrives later is an older base.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from whatsam_connector.shipper import retention
+from whatsam_connector.shipper.pace import retry_after
+from whatsam_connector.shipper.protocol import (
+    Attempt,
+    Behind,
+    Flush,
+    Flushed,
+    KeyConflict,
+    Release,
+    Report,
+    Stored,
+    StoredBase,
+    Track,
+)
+from whatsam_connector.state.bases import Lineage, build, digest
+from whatsam_connector.state.errors import BaseDamaged, SnapshotBusy
+from whatsam_connector.state.snapshot import Contents, contents, data_version, open_reader, take
+from whatsam_core.sessions_state import BaseRef, bases_of, key_object
+from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
+
+KEEP_LOST_DEVICE: Final = timedelta(days=7)
+LIST_EVERY: Final = 64
+"""Bases between two listings: they find what a late PUT left behind, and a data key that went missing."""
+
+_SOON: Final = 0.02
+
+Say = Callable[[Report], Awaitable[None]]
+Problem = Literal["NO_DEVICE", "DEVICE_GONE", "DAMAGED"]
+
+
+@dataclass
+class SessionShipper:
+    """One tracked session. `say` returns when the report has left the process."""
+
+    track: Track
+    store: ObjectStore
+    say: Say
+    poll_period: float
+    quiet_since: float | None = None
+    """Set at each look that found everything stored; the service collects it."""
+    _connection: sqlite3.Connection | None = None
+    _clean_version: int | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: list[Flush | Release] = field(default_factory=list[Flush | Release])
+    _failures: int = 0
+    _behind: str | None = None
+    _problem: Problem | None = None
+    _sha256: str = ""
+    _stores: int = 0
+    _released: bool = False
+    _copying: asyncio.Future[tuple[bytes, Contents, str]] | None = None
+    _task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._lineage = Lineage(
+            tenant=self.track.tenant,
+            session=self.track.session,
+            uid=self.track.uid,
+            prefix=self.track.prefix,
+            epoch=self.track.epoch,
+            boot=self.track.boot,
+            engine=self.track.engine,
+            data_key=self.track.data_key,
+        )
+        self._next_seq = self.track.next_seq
+        self._stored = self.track.stored
+        self._uncertain = self.track.uncertain
+        """A PUT whose end is unknown has a higher number than the stored base."""
+        self._jid = self.track.jid
+        self._known = set(bases_of(self.track.listed))
+        self._held = retention.marks_of(self.track.listed)
+
+    def begin(self) -> asyncio.Task[None]:
+        """Start looking. The task ends by itself only after a release; an exception in it is a defect."""
+        self._task = asyncio.create_task(self._run(), name=f"ship {self.track.uid}")
+        return self._task
+
+    def ask(self, request: Flush | Release) -> None:
+        """Look at once and answer."""
+        self._waiting.append(request)
+        self._wake.set()
+
+    async def end(self) -> None:
+        """Stop looking and close the database."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._copying is not None:
+            # The copy's thread does not hear of the cancellation; its connection must not close under it.
+            await asyncio.gather(self._copying, return_exceptions=True)
+        self._close()
+
+    async def _run(self) -> None:
+        while not self._released:
+            began = time.monotonic()
+            await self._look()
+            # Somebody waits and the database was locked: again at once, but not in a loop that does nothing else.
+            rest = _SOON if self._waiting else self.poll_period
+            if self._failures:
+                rest = retry_after(self._failures)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(_SOON, began + rest - time.monotonic())):
+                    await self._wake.wait()
+
+    async def _look(self) -> None:
+        self._wake.clear()
+        waiting = list(self._waiting)
+        began = time.monotonic()
+        try:
+            if self._connection is None:
+                self._connection = open_reader(Path(self.track.database))
+            version = data_version(self._connection)
+            if (version != self._clean_version or self._failures) and not await self._ship(version, began):
+                return
+        except (sqlite3.OperationalError, SnapshotBusy) as error:
+            # Not made yet, or the engine is committing this moment. The next look comes soon.
+            if not await asyncio.to_thread(Path(self.track.database).exists):
+                await self._answer(waiting, problem="NO_DEVICE" if self._stored is None else "DAMAGED")
+            elif self._connection is not None and isinstance(error, SnapshotBusy):
+                await self._report_behind(str(error))
+            return
+        except (sqlite3.DatabaseError, BaseDamaged) as error:
+            self._problem = "DAMAGED"
+            await self._report_behind(str(error))
+            self._close()
+            await self._answer(waiting, problem="DAMAGED")
+            return
+        if self._problem is None and self._stored is not None:
+            self._stored = self._stored.model_copy(update={"covered": began})
+            self.quiet_since = began
+        await self._answer(waiting, problem=self._problem)
+
+    async def _ship(self, version: int, began: float) -> bool:
+        """Store what changed. False: it is not stored, and the next look tries again."""
+        connection = self._connection
+        if connection is None:
+            return False
+        self._copying = asyncio.ensure_future(asyncio.to_thread(_copy, connection))
+        image, what, sha256 = await asyncio.shield(self._copying)
+        self._sha256 = sha256
+        if what.jid is None:
+            await self._without_device()
+            self._clean_version = version
+            return True
+        self._problem = None
+        if self._stored is not None and self._stored.sha256 == sha256 and not self._uncertain:
+            self._clean_version = version
+            await self._not_behind()
+            return True
+        try:
+            if self._stores == 0 and not await self._key_is_ours():
+                return False
+            await self._put(image, what, sha256, what.jid, began)
+        except ObjectStoreError as error:
+            self._failures += 1
+            await self._report_behind(str(error))
+            return False
+        self._clean_version = version
+        await self._not_behind()
+        await self._clean_up()
+        return True
+
+    async def _put(self, image: bytes, what: Contents, sha256: str, jid: str, began: float) -> None:
+        seq, now = self._next_seq, datetime.now(UTC)
+        self._next_seq += 1
+        self._uncertain = True
+        await self.say(Attempt(uid=self.track.uid, seq=seq))
+        key, sealed = await asyncio.to_thread(build, self._lineage, seq, image, what, now)
+        if self._jid is not None and self._jid != jid:
+            await self._hold_newest(now)
+        await self.store.put(key, sealed)
+        self._uncertain = False
+        self._stored = StoredBase(seq=seq, at=now, covered=began, sha256=sha256)
+        self._jid = jid
+        self._stores += 1
+        self._known.add(BaseRef(self.track.epoch, seq, self.track.boot, key))
+        await self.say(Stored(uid=self.track.uid, jid=jid, base=self._stored))
+
+    async def _hold_newest(self, now: datetime) -> None:
+        """The next base has another device: what was stored of the old one stays for a while."""
+        newest = max(self._known, default=None)
+        if newest is not None:
+            held = retention.mark(self.track.prefix, newest, now + KEEP_LOST_DEVICE)
+            await self.store.put(held.key, b"")
+            self._held.append(held)
+
+    async def _key_is_ours(self) -> bool:
+        """Before the first base, and now and then: a base whose key is not in the store could never be read."""
+        key = key_object(self.track.prefix)
+        try:
+            found = await self.store.get(key)
+        except ObjectMissing:
+            await self.store.put(key, self.track.key_record)
+            return True
+        if found == self.track.key_record:
+            return True
+        self._failures += 1
+        await self._report_behind("the store holds another data key")
+        await self.say(KeyConflict(uid=self.track.uid))
+        return False
+
+    async def _without_device(self) -> None:
+        if self._stored is None and not any(self._known) and self._jid is None:
+            self._problem = "NO_DEVICE"
+            return
+        if self._problem != "DEVICE_GONE":
+            self._problem = "DEVICE_GONE"
+            await self.say(
+                Behind(uid=self.track.uid, reason="the database lost its device; nothing is stored", device_gone=True)
+            )
+
+    async def _clean_up(self) -> None:
+        try:
+            now = datetime.now(UTC)
+            if self._stores % LIST_EVERY == 0:
+                listed = [item.key for item in await self.store.list(self.track.prefix)]
+                self._known, self._held = set(bases_of(listed)), retention.marks_of(listed)
+                await self._key_is_ours()
+            for ref in retention.superseded(
+                self._known, self._held, epoch=self.track.epoch, boot=self.track.boot, stored=self._stores, now=now
+            ):
+                await self.store.delete(ref.key)
+                self._known.discard(ref)
+            for held in retention.expired(self._held, now):
+                await self.store.delete(held.key)
+                self._held.remove(held)
+        except ObjectStoreError:
+            return  # what is left over is tried again after the next base
+
+    async def _answer(self, waiting: list[Flush | Release], problem: Problem | None) -> None:
+        for request in waiting:
+            self._waiting.remove(request)
+            await self.say(
+                Flushed(id=request.id, uid=self.track.uid, base=self._stored, sha256=self._sha256, problem=problem)
+            )
+            if isinstance(request, Release):
+                self._released = True
+                self._close()
+
+    async def _report_behind(self, reason: str) -> None:
+        if self._behind != reason:
+            self._behind = reason
+            await self.say(Behind(uid=self.track.uid, reason=reason))
+
+    async def _not_behind(self) -> None:
+        self._failures = 0
+        if self._behind is not None:
+            self._behind = None
+            await self.say(Behind(uid=self.track.uid, reason=None))
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._clean_version = None
+        if connection is not None:
+            connection.close()
+
+
+def _copy(connection: sqlite3.Connection) -> tuple[bytes, Contents, str]:
+    image = take(connection)
+    return image, contents(image, thorough=False), digest(image)

@@ -1,0 +1,118 @@
+"""The files of one session in this pod, and the order in which they are replaced. Called by the preparation only.
+
+`meta.json` says under which epoch the database was prepared. It is removed before the database is touched and written
+after it, so whatever moment a process is killed in, a file with a meta is whole and a file without one is not used.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from whatsam_connector.state.errors import BaseDamaged
+from whatsam_connector.state.snapshot import Contents, contents_of_file
+from whatsam_core.resources.base import WireModel
+
+_SIDE_FILES = ("-journal", "-wal", "-shm")
+
+
+class Meta(WireModel):
+    """What `meta.json` holds."""
+
+    tenant: str
+    session: str
+    epoch: int
+    boot: str
+    jid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFiles:
+    """Paths of one session below the state directory."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        """The engine's SQLite file."""
+        return self.folder / "session.db"
+
+    @property
+    def meta(self) -> Path:
+        """Under which epoch the database was prepared."""
+        return self.folder / "meta.json"
+
+    def read_meta(self) -> Meta | None:
+        """The meta, None when the database must not be used."""
+        try:
+            return Meta.model_validate_json(self.meta.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write_meta(self, meta: Meta) -> None:
+        """Declare the database usable under this epoch."""
+        _write_durably(self.meta, meta.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+    def inspect(self) -> Contents | None:
+        """What the local database holds, None when there is none. Raises `BaseDamaged`. No engine may have it open."""
+        if not self.database.exists():
+            return None
+        return contents_of_file(self.database)
+
+    def clear(self) -> None:
+        """No database: the next engine makes an empty one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._unusable()
+
+    def install(self, image: bytes, change: Callable[[Path], None]) -> None:
+        """Put a copy from the store in place, after `change` worked on it in a file of its own."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = self.folder / "session.db.new"
+        _remove_database(new)
+        _write_durably(new, image)
+        change(new)
+        if any(Path(f"{new}{suffix}").exists() for suffix in _SIDE_FILES):
+            raise BaseDamaged("the restored copy has an unfinished transaction")
+        self._unusable()
+        new.replace(self.database)
+        _sync_folder(self.folder)
+
+    def remove(self) -> None:
+        """Delete everything that this pod keeps of the session."""
+        with suppress(FileNotFoundError):
+            self.meta.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unusable(self) -> None:
+        self.meta.unlink(missing_ok=True)
+        _sync_folder(self.folder)
+        # A journal that stays behind would be rolled back into the next database of that name.
+        _remove_database(self.database)
+        _sync_folder(self.folder)
+
+
+def _remove_database(path: Path) -> None:
+    for suffix in ("", *_SIDE_FILES):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
