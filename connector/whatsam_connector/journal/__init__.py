@@ -1,0 +1,35 @@
+"""The inbound journal of one session: what WhatsApp delivered, on disk before anything else is done with it.
+
+The engine appends (`Writer`), the connector reads and acknowledges (`Reader`). Both may be killed at any byte; the
+records before the cut are read exactly once in order, counted by acknowledged positions. The journal goes on across
+restarts of both. See `layout` for the format.
+"""
+
+from whatsam_connector.journal.layout import BEGINNING, JournalError, Position
+from whatsam_connector.journal.reader import Entry, Reader
+from whatsam_connector.journal.records import (
+    InboundMessage,
+    InboundReceipt,
+    InboundUndecryptable,
+    JournalRecord,
+    ReceiptKind,
+    UnknownRecord,
+)
+from whatsam_connector.journal.writer import JournalBusy, JournalWriteError, Writer
+
+__all__ = [
+    "BEGINNING",
+    "Entry",
+    "InboundMessage",
+    "InboundReceipt",
+    "InboundUndecryptable",
+    "JournalBusy",
+    "JournalError",
+    "JournalRecord",
+    "JournalWriteError",
+    "Position",
+    "Reader",
+    "ReceiptKind",
+    "UnknownRecord",
+    "Writer",
+]

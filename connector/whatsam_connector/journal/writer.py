@@ -1,0 +1,134 @@
+"""Appends records to a session's journal. The engine process that runs the session holds the one writer.
+
+When `append` has returned, the record survives the death of the process (the kernel has it). It survives a power cut
+after the next `sync`, which the engine calls at most 10 ms later, for all records since the last one (group commit):
+a handler that waited for the disk would only keep more acknowledged messages in neonize's memory.
+"""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+from whatsam_connector.journal import acknowledged
+from whatsam_connector.journal.layout import (
+    HEADER,
+    LOCK,
+    JournalError,
+    Position,
+    pack,
+    segment_path,
+    segments,
+)
+from whatsam_connector.journal.records import JournalRecord, to_payload
+
+SEGMENT_BYTES = 4 * 1024 * 1024
+"""A segment that has grown beyond this is closed: acknowledged space comes back in pieces of this size."""
+
+
+class JournalBusy(JournalError):
+    """Another process still writes this journal: the engine before this one is not dead."""
+
+
+class JournalWriteError(JournalError):
+    """The disk did not take a record. The writer is useless from now on; the engine has to stop."""
+
+
+class Writer:
+    """The one writer of a journal. `append` and `sync` may be called from different threads."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Create the folder if needed, take the lock, and open a segment of its own.
+
+        Raises JournalBusy while another writer lives, JournalWriteError when the disk refuses.
+        """
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._append_lock = threading.Lock()
+        self._file_lock = threading.Lock()  # held while the open file changes or is synced
+        self._broken = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalWriteError(f"journal: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise JournalBusy("another process writes this journal") from error
+        try:
+            number = max([*segments(folder), acknowledged.load(folder).segment], default=0) + 1
+            self._descriptor = self._create(number)
+        except OSError as error:
+            os.close(self._lock)
+            raise JournalWriteError(f"journal: {error.strerror}") from error
+        except JournalError:
+            os.close(self._lock)
+            raise
+        self._position = Position(number, len(HEADER))
+
+    @property
+    def position(self) -> Position:
+        """The place behind the newest record."""
+        return self._position
+
+    def append(self, record: JournalRecord) -> Position:
+        """Write one record and return the place behind it. Raises JournalWriteError; then nothing can be appended."""
+        data = pack(to_payload(record))
+        with self._append_lock:
+            if self._broken:
+                raise JournalWriteError("the journal failed before")
+            try:
+                if self._position.offset >= self._segment_bytes:
+                    self._rotate()
+                self._write(data)
+            except OSError as error:
+                # What is in the file now may be half a record: anything behind it would never be read.
+                self._broken = True
+                raise JournalWriteError(f"journal: {error.strerror}") from error
+            self._position = Position(self._position.segment, self._position.offset + len(data))
+            return self._position
+
+    def sync(self) -> Position:
+        """Wait until everything appended before the call survives a power cut; return the place behind it."""
+        with self._file_lock:
+            position = self._position
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                self._broken = True
+                raise JournalWriteError(f"journal: {error.strerror}") from error
+            return position
+
+    def close(self) -> None:
+        """Sync, close the files and give the lock back."""
+        self.sync()
+        os.close(self._descriptor)
+        os.close(self._lock)
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _rotate(self) -> None:
+        with self._file_lock:
+            number = self._position.segment + 1
+            os.fdatasync(self._descriptor)  # its records are reported as synced by position alone from now on
+            fresh = self._create(number)
+            os.close(self._descriptor)
+            self._descriptor = fresh
+            self._position = Position(number, len(HEADER))
+
+    def _create(self, number: int) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(segment_path(self._folder, number), flags, 0o600)
+        try:
+            os.write(descriptor, HEADER)
+            os.fsync(descriptor)
+            acknowledged.sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
