@@ -1,0 +1,62 @@
+"""Group commit of the journals of one process, and the news about it.
+
+An event handler appends to its journal and returns. Within COMMIT_SECONDS this thread syncs what was appended and tells
+the supervisor (`JournalAdvanced`); a burst of messages shares one sync. The policy is the journal's own: see `writer`.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from whatsam_connector.engine.ending import end
+from whatsam_connector.engine.events import JournalAdvanced
+from whatsam_connector.engine.protocol import ExitCode
+from whatsam_connector.journal import JournalWriteError, Writer
+
+COMMIT_SECONDS = 0.01
+"""Longest time between an append and its sync, apart from the sync itself."""
+
+
+class Committer:
+    """Syncs the journals that have changed. `touch` may be called from any thread."""
+
+    def __init__(self, emit: Callable[[JournalAdvanced], None]) -> None:
+        self._emit = emit
+        self._changed: dict[str, Writer] = {}
+        self._last_message: dict[str, float] = {}
+        self._wake = threading.Condition()
+        self._commit_lock = threading.Lock()
+        threading.Thread(target=self._run, name="committer", daemon=True).start()
+
+    def touch(self, uid: str, writer: Writer, *, is_message: bool) -> None:
+        """An inbound event of session `uid` was handled just now (and appended, if there was something to keep).
+
+        `is_message`: decrypting it has changed the session's file.
+        """
+        now = time.monotonic()
+        with self._wake:
+            if is_message:
+                self._last_message[uid] = now
+            self._changed[uid] = writer
+            self._wake.notify()
+
+    def commit(self) -> None:
+        """Sync everything that has changed and report it; ends the process when a disk refuses."""
+        with self._commit_lock:
+            with self._wake:
+                changed, self._changed = self._changed, {}
+                last_message = dict(self._last_message)
+            for uid, writer in changed.items():
+                try:
+                    position = writer.sync()
+                except JournalWriteError as error:
+                    end(ExitCode.JOURNAL_FAILED, str(error))
+                self._emit(JournalAdvanced(uid, position, last_message.get(uid, 0.0)))
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._changed:
+                    self._wake.wait()
+            time.sleep(COMMIT_SECONDS)  # gathers what else arrives in this time
+            self.commit()

@@ -1,0 +1,130 @@
+"""One WhatsApp session on one neonize client: its threads, its state, its end.
+
+`connect()` blocks for the whole life of the client in a thread of its own. Events come in one after another on a thread
+of Go. What they mean is decided in `pairing`, `connection`, `inbound` and `receipts`.
+"""
+
+import threading
+from typing import NoReturn
+
+from neonize.client import NewClient
+from neonize.proto.Neonize_pb2 import Device
+from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
+
+from whatsam_connector.engine.ending import end
+from whatsam_connector.engine.events import ConnectFailure
+from whatsam_connector.engine.host import Tools
+from whatsam_connector.engine.neonize_adapter import connection, inbound, pairing, receipts, sending
+from whatsam_connector.engine.neonize_adapter.activity import HandlerActivity
+from whatsam_connector.engine.neonize_adapter.jids import parse_jid
+from whatsam_connector.engine.protocol import Answer, ExitCode, Logout, Send, SessionStart
+from whatsam_connector.journal import JournalRecord, JournalWriteError
+
+START_LIMIT_SECONDS = 60.0
+"""How long the first connection may take; beyond it the process ends and the supervisor tries again."""
+
+_NAME_ON_THE_PHONE = "Whatsam"
+"""Shown in the phone's list of linked devices."""
+
+
+class NeonizeSession:
+    """A running session. Made and started by the engine, once; it never stops and starts again."""
+
+    def __init__(self, start: SessionStart, tools: Tools) -> None:
+        self.uid = start.uid
+        self.start_request = start
+        self.emit = tools.emit
+        self.device: Device | None = None
+        """Who we are, as neonize told right after its start; None while pairing."""
+        self.connected = threading.Event()
+        self._committer = tools.committer
+        self._journal = tools.journals[start.uid]
+        self._activity = HandlerActivity()
+        self._started = threading.Event()
+        self._leaving = False
+        self.client = NewClient(
+            start.database,
+            jid=parse_jid(start.jid) if start.jid else None,
+            props=DeviceProps(os=_NAME_ON_THE_PHONE, platformType=DeviceProps.CHROME),
+            uuid=start.uid,
+        )
+        pairing.subscribe(self)
+        connection.subscribe(self)
+        inbound.subscribe(self)
+        receipts.subscribe(self)
+        # neonize takes the callback from the instance when it connects: the one place where every event passes.
+        self._execute = self.client.event.execute
+        self.client.event.execute = self._guarded_execute  # type: ignore[method-assign]
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect, in a thread of its own."""
+        threading.Thread(target=self._run, name="session", daemon=True).start()
+
+    def wait_until_started(self) -> None:
+        """Return when neonize has written its maps: it showed a code or said who we are."""
+        if not self._started.wait(START_LIMIT_SECONDS):
+            self.fail("the connection did not come up in time")
+
+    def has_started(self) -> None:
+        """neonize has called us back: its maps have this client from now on."""
+        self._started.set()
+
+    def fail(self, reason: str, code: ExitCode = ExitCode.CONNECT_FAILED) -> NoReturn:
+        """Report that the session cannot go on in this process, and end the process."""
+        self.emit(ConnectFailure(self.uid, reason))
+        end(code, reason)
+
+    def _run(self) -> None:
+        try:
+            self.client.connect()
+        except BaseException as error:  # noqa: BLE001 - after any exception the Go client goes on acknowledging messages
+            self.fail(f"{type(error).__name__}: {error}")
+        if not self._leaving:
+            self.fail("neonize ended the session")
+
+    def _guarded_execute(self, uuid: int, binary: int, size: int, code: int) -> None:
+        """Every event passes here. ctypes would print an exception and drop the event: the process ends instead."""
+        with self._activity.handling():
+            try:
+                self._execute(uuid, binary, size, code)
+                if code == 0:  # the device: neonize tells once, at the start of its event loop
+                    self.device = self.client.me
+                    self.has_started()
+            except JournalWriteError as error:
+                end(ExitCode.JOURNAL_FAILED, str(error))
+            except BaseException as error:  # noqa: BLE001 - see above
+                end(ExitCode.ENGINE_FAILED, f"event {code}: {type(error).__name__}: {error}")
+
+    # --- for the handlers ---------------------------------------------------------------------------------------------
+
+    def keep(self, record: JournalRecord | None, *, is_message: bool) -> None:
+        """Append an inbound event to the journal (None: nothing to show, but keys have changed) and tell of it.
+
+        `is_message`: decrypting it has changed the session's file.
+        """
+        if record is not None:
+            self._journal.append(record)
+        self._committer.touch(self.uid, self._journal, is_message=is_message)
+
+    # --- for the host -------------------------------------------------------------------------------------------------
+
+    def send(self, request: Send) -> Answer:
+        """Send one message and wait for WhatsApp's answer."""
+        return sending.send(self, request)
+
+    def logout(self, request: Logout) -> Answer:
+        """Unlink the device."""
+        return sending.logout(self, request)
+
+    def disconnect(self) -> None:
+        """Close the connection and wait until the handlers have worked off what had arrived.
+
+        While pairing there is nothing to drain, and neonize's own stop would hang for ever: the process just ends.
+        """
+        self._leaving = True
+        if self.device is None:
+            return
+        self.client.disconnect()
+        self._activity.wait_until_quiet()
