@@ -1,0 +1,74 @@
+"""The supervisor's side of engine processes: spawn, speak, watch, kill. Called by the connector's session runners."""
+
+from whatsam_connector.engine.events import (
+    ClientOutdated,
+    Connected,
+    ConnectFailure,
+    Disconnected,
+    EngineEvent,
+    JournalAdvanced,
+    KeepAliveLost,
+    KeepAliveRestored,
+    KeysUploaded,
+    LoggedOut,
+    OfflineDrained,
+    Paired,
+    PairingCodeShown,
+    PairingEnd,
+    PairingEnded,
+    QrShown,
+    RetryRequested,
+    StreamReplaced,
+    TemporaryBan,
+)
+from whatsam_connector.engine.protocol import Capabilities
+from whatsam_connector.journal import Position
+from whatsam_connector.supervision.errors import (
+    EngineError,
+    EngineGone,
+    EngineRefused,
+    EngineStartFailed,
+    EngineUncertain,
+    EngineUnresponsive,
+)
+from whatsam_connector.supervision.exits import EngineExit, ExitReason
+from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
+from whatsam_connector.supervision.process import EngineProcess
+from whatsam_connector.supervision.sessions import EngineSession, PairingRequest
+
+__all__ = [
+    "Capabilities",
+    "ClientOutdated",
+    "ConnectFailure",
+    "Connected",
+    "Disconnected",
+    "EngineError",
+    "EngineEvent",
+    "EngineExit",
+    "EngineGone",
+    "EngineProcess",
+    "EngineRefused",
+    "EngineSession",
+    "EngineStartFailed",
+    "EngineUncertain",
+    "EngineUnresponsive",
+    "ExitReason",
+    "JournalAdvanced",
+    "KeepAliveLost",
+    "KeepAliveRestored",
+    "KeysUploaded",
+    "LoggedOut",
+    "OfflineDrained",
+    "OutgoingMessage",
+    "Paired",
+    "PairingCodeShown",
+    "PairingEnd",
+    "PairingEnded",
+    "PairingRequest",
+    "Position",
+    "QrShown",
+    "RetryRequested",
+    "SendResult",
+    "StreamReplaced",
+    "TemporaryBan",
+]

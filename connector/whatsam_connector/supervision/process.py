@@ -1,0 +1,332 @@
+"""An engine process as the session runners use it: start it, talk to it, and know for certain when it is dead."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from whatsam_connector.engine.events import EngineEvent
+from whatsam_connector.engine.protocol import (
+    PROTOCOL_VERSION,
+    Answer,
+    Arm,
+    Cancel,
+    Capabilities,
+    Disconnect,
+    Done,
+    EventFrame,
+    Hello,
+    Logout,
+    Ping,
+    Refused,
+    Send,
+    Sent,
+    Start,
+    Started,
+    Stop,
+    ToEngine,
+    Uncertain,
+)
+from whatsam_connector.engine.wire import WireError
+from whatsam_connector.fence import boottime
+from whatsam_connector.supervision.child import Child
+from whatsam_connector.supervision.connection import EngineConnection, Listener
+from whatsam_connector.supervision.errors import (
+    EngineGone,
+    EngineRefused,
+    EngineStartFailed,
+    EngineUncertain,
+    EngineUnresponsive,
+)
+from whatsam_connector.supervision.exits import EngineExit, ExitReason, KillCause, classify
+from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult, message_bytes, recipient_jid
+from whatsam_connector.supervision.sessions import EngineSession, check_devices, start_request
+from whatsam_core.logging import get_logger
+
+_log = get_logger(__name__)
+
+HELLO_SECONDS = 20.0
+"""From the fork to the child's hello: an interpreter's start, some 0.2 s on an idle machine."""
+ARM_SECONDS = 2.0
+"""An answer needs no disk and no network; an engine that takes longer will meet its deadline."""
+DISCONNECT_SECONDS = 10.0
+"""Closing the connection and draining takes below a second; neonize may hang at it."""
+CANCEL_SECONDS = 1.0
+"""After the time limit of a send: how long to wait for word that it had not begun."""
+OUTPUT_SECONDS = 1.0
+"""After the end of a process: how long to wait for what is still in its socket and pipe."""
+
+OWN_SETTINGS = "WHATSAM_"
+"""Environment variables of the connector itself, keys and passwords among them: no engine inherits them."""
+
+
+class EngineProcess:
+    """A running engine. Make one with `spawn`. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self, child: Child, connection: EngineConnection, hello: Hello, on_event: Callable[[EngineEvent], None]
+    ) -> None:
+        """Only for `spawn`."""
+        self._child = child
+        self._connection = connection
+        self._hello = hello
+        self._on_event = on_event
+        self._deadline = hello.deadline
+        self._kill_cause: KillCause | None = None
+        self.exited: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
+        """Set when the process is certainly dead and everything it said has been delivered."""
+        self._life = asyncio.create_task(self._live(), name=f"engine-{child.pid}")
+
+    @classmethod
+    async def spawn(
+        cls,
+        sessions: Sequence[EngineSession],
+        *,
+        environment: Mapping[str, str],
+        run_dir: Path,
+        deadline: float,
+        on_event: Callable[[EngineEvent], None],
+    ) -> "EngineProcess":
+        """Start a process that runs `sessions`, and return when it has said hello and was told to open them.
+
+        `environment` comes on top of this process's own, without the connector's settings (WHATSAM_*). `run_dir` holds
+        the socket until the child has connected. `deadline`: CLOCK_BOOTTIME seconds of the hard fence; the child arms
+        its kernel timer to it before anything else. `on_event` is called for every event, in order, from the event
+        loop, possibly before this returns. Raises EngineStartFailed; then no process is left.
+        """
+        if len({session.uid for session in sessions}) != len(sessions) or not sessions:
+            raise ValueError("an engine process needs sessions with different uids")
+        await asyncio.to_thread(check_devices, sessions)
+        try:
+            listener = Listener(run_dir)
+        except OSError as error:
+            raise EngineStartFailed("SocketFailed", f"no socket for the engine: {error}") from error
+        try:
+            command = [sys.executable, "-m", "whatsam_connector.engine"]
+            command += ["--socket", str(listener.path), "--deadline", repr(deadline), "--parent", str(os.getpid())]
+            try:
+                child = await Child.start(command, _environment(environment))
+            except OSError as error:
+                raise EngineStartFailed("SpawnFailed", f"no process for the engine: {error}") from error
+            try:
+                connection, hello = await _greet(listener, child)
+            except BaseException:
+                child.kill()
+                await asyncio.shield(child.ended)
+                raise
+        finally:
+            listener.close()
+        engine = cls(child, connection, hello, on_event)
+        connection.write(Start(tuple(start_request(session) for session in sessions)))
+        return engine
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        return self._hello.capabilities
+
+    @property
+    def engine_version(self) -> str:
+        """Name and version, like `neonize-0.5.2`."""
+        return f"{self._hello.engine}-{self._hello.engine_version}"
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._child.pid
+
+    @property
+    def deadline(self) -> float:
+        """The hard fence that the engine has confirmed, CLOCK_BOOTTIME seconds."""
+        return self._deadline
+
+    async def arm(self, deadline: float) -> None:
+        """Move the hard fence; returns when the kernel has it. Raises EngineUnresponsive or EngineGone."""
+        await self._ask(lambda request: Arm(request, deadline), ARM_SECONDS, "arm")
+        self._deadline = deadline
+
+    async def ping(self, timeout: float) -> None:
+        """Ask for a sign of life. Raises EngineUnresponsive or EngineGone."""
+        await self._ask(Ping, timeout, "ping")
+
+    async def send(self, uid: str, message: OutgoingMessage, timeout: float) -> SendResult:
+        """Send one message and wait for WhatsApp's server to take it, at most about `timeout` seconds.
+
+        Raises EngineRefused when it was certainly not sent, EngineUncertain when it may have been: the time was up
+        after the engine had begun, the connection broke, or the process died.
+        """
+        to, content = recipient_jid(message.to), message_bytes(message)
+        if message.message_id is not None and not self.capabilities.own_message_ids:
+            raise EngineRefused("Unsupported", "this engine cannot choose message ids")
+        answer = await self._effect(
+            lambda request: Send(request, uid, to, content, message.message_id), timeout, "the message"
+        )
+        if not isinstance(answer, Sent):
+            raise EngineUncertain("the engine gave an answer that does not belong to a send")
+        return SendResult(answer.wa_id, answer.timestamp)
+
+    async def logout(self, uid: str, timeout: float) -> None:
+        """Unlink the device at WhatsApp. Raises EngineRefused (still linked) or EngineUncertain."""
+        await self._effect(lambda request: Logout(request, uid), timeout, "the logout")
+
+    async def disconnect(self, uid: str) -> None:
+        """End one session for good: close its connection, drain what had arrived into the journal, sync it.
+
+        The process ends by itself when its last session has left. Raises EngineUnresponsive or EngineGone.
+        """
+        try:
+            await self._ask(lambda request: Disconnect(request, uid), DISCONNECT_SECONDS, "disconnect")
+        except EngineGone as gone:
+            if gone.ended.reason is not ExitReason.CLEAN:
+                raise
+
+    async def stop(self, grace: float) -> EngineExit:
+        """Let every session leave and the process end; after `grace` seconds kill it. Returns the confirmed end."""
+        if not self.exited.done():
+            self._connection.write(Stop())
+            try:
+                await asyncio.wait_for(asyncio.shield(self.exited), grace)
+            except TimeoutError:
+                self._kill(KillCause.HUNG)
+        return await asyncio.shield(self.exited)
+
+    def kill(self, *, hung: bool = False) -> None:
+        """Send SIGKILL and return at once; `exited` confirms the death. `hung`: the reason that `exited` shall give."""
+        self._kill(KillCause.HUNG if hung else KillCause.REQUESTED)
+
+    def _kill(self, cause: KillCause) -> None:
+        if not self._child.ended.done():
+            self._kill_cause = self._kill_cause or cause
+            self._child.kill()
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, message: Callable[[int], ToEngine], timeout: float, what: str) -> None:
+        """A request that changes nothing outside the engine."""
+        self._check_alive()
+        request, future = self._connection.request(message)
+        try:
+            answer = await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            raise EngineUnresponsive(f"no answer to {what} within {timeout:g} s") from None
+        finally:
+            self._connection.forget(request)
+        if isinstance(answer, Refused):
+            raise EngineRefused(answer.code, answer.message)
+
+    async def _effect(self, message: Callable[[int], ToEngine], timeout: float, what: str) -> Answer:
+        """A request that changes something at WhatsApp: every failure is either refused or uncertain."""
+        if self.exited.done() or self._child.ended.done():
+            raise EngineRefused("EngineGone", "the engine has ended")
+        request, future = self._connection.request(message)
+        try:
+            answer = await self._answer_or_cancel(request, future, timeout)
+        except EngineGone as gone:
+            raise EngineUncertain(f"the engine ended over {what}: {gone.ended.reason.value}") from gone
+        finally:
+            self._connection.forget(request)
+        match answer:
+            case Refused():
+                raise EngineRefused(answer.code, answer.message)
+            case Uncertain():
+                raise EngineUncertain(answer.message)
+            case None:
+                raise EngineUncertain(f"no word about {what} within {timeout:g} s")
+            case _:
+                return answer
+
+    async def _answer_or_cancel(self, request: int, future: "asyncio.Future[Answer]", timeout: float) -> Answer | None:
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout)
+        except asyncio.CancelledError:
+            self._connection.write(Cancel(request))  # the caller is gone: do not begin it later
+            raise
+        except TimeoutError:
+            self._connection.write(Cancel(request))
+        try:
+            return await asyncio.wait_for(future, CANCEL_SECONDS)
+        except TimeoutError:
+            return None
+
+    def _check_alive(self) -> None:
+        if self.exited.done():
+            raise EngineGone(self.exited.result())
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Deliver what the engine says until it is dead, then say so."""
+        listening = asyncio.create_task(self._listen(), name=f"engine-{self.pid}-listen")
+        code = await self._child.ended
+        noticed = boottime()
+        # What the process said last is still in the kernel's buffers: deliver it before the end is announced.
+        await asyncio.wait([listening, self._child.output.closed], timeout=OUTPUT_SECONDS)
+        listening.cancel()
+        reason = classify(code, killed=self._kill_cause, deadline=self._deadline, now=noticed)
+        ended = EngineExit(code, reason, self._child.output.detail)
+        _log.info("engine ended", engine_pid=self.pid, reason=reason.value, code=code, detail=ended.detail)
+        self.exited.set_result(ended)
+        self._connection.close(lambda: EngineGone(ended))
+
+    async def _listen(self) -> None:
+        try:
+            async for message in self._connection.messages():
+                match message:
+                    case EventFrame():
+                        self._deliver(message.event)
+                    case Done() | Sent() | Refused() | Uncertain():
+                        self._connection.answered(message)
+                    case Started():
+                        pass
+                    case Hello():
+                        self._broken("a second hello")
+        except WireError as error:
+            self._broken(str(error))
+
+    def _broken(self, error: str) -> None:
+        _log.warning("engine speaks garbage", engine_pid=self.pid, error=error)
+        self._kill(KillCause.BROKEN_PROTOCOL)
+
+    def _deliver(self, event: EngineEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # A fault in one handler must not cost the session its later events.
+            _log.exception("engine event handler failed", engine_pid=self.pid, event_type=type(event).__name__)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
+    # Without it neonize marks every message to a person as sent by a bot. It has to be there when the process starts:
+    # Go reads the environment once. Unbuffered: last words before a crash must not stay in Python's buffer.
+    return {**inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
+
+
+async def _greet(listener: Listener, child: Child) -> tuple[EngineConnection, Hello]:
+    """Wait for the child's hello; raises EngineStartFailed when it does not come."""
+    greeting = asyncio.create_task(_accept_hello(listener, child.pid))
+    try:
+        await asyncio.wait([greeting, child.ended], timeout=HELLO_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if greeting.done():
+            return greeting.result()
+    except WireError as error:
+        raise EngineStartFailed(ExitReason.PROTOCOL_ERROR.value, f"the engine's hello: {error}") from error
+    finally:
+        greeting.cancel()
+    if not child.ended.done():
+        raise EngineStartFailed(ExitReason.HUNG.value, f"the engine said nothing within {HELLO_SECONDS:g} s")
+    await asyncio.wait([child.output.closed], timeout=OUTPUT_SECONDS)
+    # Without a hello it may not have armed anything; a deadline in the past is the likeliest cause of a SIGKILL.
+    reason = classify(child.ended.result(), killed=None, deadline=0.0, now=boottime())
+    detail = child.output.detail or f"exit code {child.ended.result()}"
+    raise EngineStartFailed(reason.value, f"the engine ended before its hello: {detail}")
+
+
+async def _accept_hello(listener: Listener, pid: int) -> tuple[EngineConnection, Hello]:
+    connection = await listener.accept(pid)
+    async for message in connection.messages():
+        if isinstance(message, Hello) and message.version == PROTOCOL_VERSION:
+            return connection, message
+        break
+    raise WireError("the engine's first word is not a hello of this version")

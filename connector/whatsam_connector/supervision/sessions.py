@@ -1,0 +1,72 @@
+"""Which sessions an engine process shall run, and the check of their files before it starts.
+
+neonize panics when it is given a JID whose device is not in the file, so that is looked up here, by the supervisor,
+while no engine has the file open.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from whatsam_connector.engine.protocol import SessionStart
+from whatsam_connector.supervision.errors import EngineStartFailed
+
+_LOCK_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PairingRequest:
+    """Somebody waits to pair: by scanning a QR code, or by typing a code on the phone with `phone_number`."""
+
+    method: Literal["QR", "Code"]
+    phone_number: str | None = None
+    """With country code; needed for Code."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSession:
+    """One session of an engine process."""
+
+    uid: str
+    """metadata.uid of the WhatsAppSession; names the session in events and commands."""
+    database: Path
+    """whatsmeow's SQLite file. Its folder exists; the file need not."""
+    journal: Path
+    """Folder of the session's inbound journal; made when missing."""
+    jid: str | None
+    """The device to resume. None: the one in the file if there is one, else a pairing."""
+    pairing: PairingRequest | None
+    """None: a session without a device fails instead of asking for a code that nobody waits for."""
+
+
+def start_request(session: EngineSession) -> SessionStart:
+    """The session as the engine is told of it; paths made absolute."""
+    return SessionStart(
+        uid=session.uid,
+        database=str(session.database.absolute()),
+        journal=str(session.journal.absolute()),
+        jid=session.jid,
+        pairing_method=session.pairing.method if session.pairing else None,
+        phone_number=session.pairing.phone_number if session.pairing else None,
+    )
+
+
+def check_devices(sessions: Sequence[EngineSession]) -> None:
+    """Raise EngineStartFailed unless each session that has a JID finds its device in its file. Blocks (SQLite)."""
+    for session in sessions:
+        if session.jid is None:
+            continue
+        if not session.database.exists():
+            raise EngineStartFailed("DeviceMissing", "the session's file is missing")
+        try:
+            # Read-write without creating: a rollback journal that a killed engine left behind is played back here.
+            uri = f"{session.database.absolute().as_uri()}?mode=rw"
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
+                found = connection.execute("select 1 from whatsmeow_device where jid = ?", (session.jid,)).fetchone()
+        except sqlite3.Error as error:
+            raise EngineStartFailed("DatabaseUnreadable", f"the session's file cannot be read: {error}") from error
+        if found is None:
+            raise EngineStartFailed("DeviceMissing", "the session's file does not hold its device")
