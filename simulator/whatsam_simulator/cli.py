@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from whatsam_simulator.client import ControlError, SimulatorClient
-from whatsam_simulator.control.models import ServerInfo
+from whatsam_simulator.control.models import ServerInfo, Started
 from whatsam_simulator.errors import SimulatorError
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -22,6 +23,7 @@ Phone = Annotated[str, typer.Option(help="Phone number, digits with country code
 
 @application.command()
 def serve(
+    *,
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     tls_port: Annotated[int, typer.Option(help="HTTPS site; 0 takes a free port")] = 0,
     proxy_port: Annotated[int, typer.Option(help="CONNECT proxy for clients")] = 0,
@@ -30,7 +32,9 @@ def serve(
     root_key_file: Annotated[
         Path | None, typer.Option(help="Private key of the Noise root, 64 hex digits; made if missing")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say where it listens as one line of JSON")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say where it listens as one line of JSON, as always when not on a terminal")
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Log more")] = False,
 ) -> None:
     """Runs a simulator until SIGTERM or Ctrl-C."""
@@ -41,8 +45,8 @@ def serve(
     options = Options(host, tls_port, proxy_port, control_port, state, root_key_file)
 
     def started(info: ServerInfo) -> None:
-        if as_json:
-            typer.echo(info.model_dump_json())
+        if as_json or not sys.stdout.isatty():
+            typer.echo(Started.of(info).model_dump_json(by_alias=True))
         else:
             typer.echo(f"control API  {info.control_url}/docs")
             typer.echo(f"proxy        {info.proxy_url}   (HTTPS_PROXY of clients)")

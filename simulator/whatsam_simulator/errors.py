@@ -13,8 +13,10 @@ SimulatorError
 └── RequestRefused           the request is well formed, but cannot be done now
 """
 
+from whatsam_core.errors import WhatsamError
 
-class SimulatorError(Exception):
+
+class SimulatorError(WhatsamError):
     """Root of everything the simulator raises on purpose."""
 
 

@@ -16,43 +16,41 @@ class Faults(BaseModel):
 
     numbers: list[str] = Field(
         default_factory=list[str],
-        description="Only connections of these numbers are concerned (faults of a login, of stanzas, of messages). Empty: all",
+        description="Whose logins, stanzas and messages are concerned. Empty: everybody's",
     )
-    refuse_connections: bool = Field(False, description="The proxy closes every new TCP connection at once")
-    websocket_status: int | None = Field(None, ge=400, le=599, description="HTTP status in place of the websocket")
-    websocket_delay_seconds: float = Field(0, ge=0, le=600)
-    silent_handshake: bool = Field(False, description="The ServerHello never comes")
-    login_failure: int | None = Field(None, ge=400, le=599, description="<failure reason=…> in place of <success>")
-    qr_codes: int = Field(6, ge=1, le=20, description="QR codes that a pairing client gets")
-    wrong_pairing_hmac: bool = Field(False, description="The phone signs pairings with a wrong secret")
+    refuse_connections: bool = Field(default=False, description="The proxy closes every new TCP connection at once")
+    websocket_status: int | None = Field(default=None, ge=400, le=599, description="HTTP status, no websocket")
+    websocket_delay_seconds: float = Field(default=0, ge=0, le=600)
+    silent_handshake: bool = Field(default=False, description="The ServerHello never comes")
+    login_failure: int | None = Field(default=None, ge=400, le=599, description="reason of a <failure>")
+    qr_codes: int = Field(default=6, ge=1, le=20, description="QR codes that a pairing client gets")
+    wrong_pairing_hmac: bool = Field(default=False, description="The phone signs pairings with a wrong secret")
     close_delay_seconds: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=60,
-        description="Between the last stanza and the end of the socket; 0 makes clients lose the stanza",
+        description="Between the last stanza and the end of the socket; at 0 clients lose it",
     )
-    stanza_delay_seconds: float = Field(0, ge=0, le=60, description="Every stanza to a client waits this long")
-    message_error: int | None = Field(None, ge=400, le=599, description="Error in the server's ack of messages")
-    damage_messages: int = Field(0, ge=0, description="So many of the next messages to companions arrive damaged")
-    unreadable_at_contacts: int = Field(
-        0, ge=0, description="So many of the next 1:1 messages to contacts are unreadable there"
-    )
+    stanza_delay_seconds: float = Field(default=0, ge=0, le=60, description="Every stanza to a client waits this long")
+    message_error: int | None = Field(default=None, ge=400, le=599, description="Error in the server's ack of messages")
+    damage_messages: int = Field(default=0, ge=0, description="Next messages to companions that arrive damaged")
+    unreadable_at_contacts: int = Field(default=0, ge=0, description="Next 1:1 messages that contacts cannot read")
     used_keys: Literal["drop", "retry"] = Field(
-        "drop",
-        description="What contacts do with a used counter: a delivery receipt (as whatsmeow), or a retry receipt",
+        default="drop",
+        description="What contacts answer to a used counter: a delivery receipt (as whatsmeow) or retry",
     )
     repeated_sender_key: Literal["keep", "replace"] = Field(
-        "keep", description="What contacts do when a sender key they know is distributed again"
+        default="keep", description="What contacts do when a sender key they know is distributed again"
     )
-    media_status: int | None = Field(None, ge=400, le=599, description="HTTP status of uploads and downloads")
-    media_delay_seconds: float = Field(0, ge=0, le=600)
+    media_status: int | None = Field(default=None, ge=400, le=599, description="HTTP status of uploads and downloads")
+    media_delay_seconds: float = Field(default=0, ge=0, le=600)
     ignore: list[Namespace] = Field(
-        default_factory=list[str], description="iq namespaces or stanza tags that get no answer"
+        default_factory=list[str], description="iq namespaces or stanza tags without answer"
     )
     empty: list[Namespace] = Field(default_factory=list[str], description="iq namespaces that get an empty result")
     error: list[Namespace] = Field(default_factory=list[str], description="iq namespaces that get error 500")
-    conflict_with_patches: bool = Field(False, description="A conflict of app state carries the missing patches")
-    silent_phone: bool = Field(False, description="Phones send neither app-state keys nor history after a pairing")
+    conflict_with_patches: bool = Field(default=False, description="App-state conflicts carry the missing patches")
+    silent_phone: bool = Field(default=False, description="Phones send no keys, no history after a pairing")
 
     def concern(self, number: str | None) -> bool:
         """Whether faults of one connection or message hold for this number."""

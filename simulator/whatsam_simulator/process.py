@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from whatsam_simulator.client import SimulatorClient
-from whatsam_simulator.control.models import ServerInfo
+from whatsam_simulator.control.models import Started
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.errors import SimulatorError
 
@@ -32,12 +32,13 @@ class SimulatorProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=log)
         try:
-            self.info = ServerInfo.model_validate_json(self._first_line())
+            started = Started.model_validate_json(self._first_line())
+            self.client = SimulatorClient(started.control_url)
+            self.info = self.client.info()
         except BaseException:
             self._process.kill()
             self._process.wait()
             raise
-        self.client = SimulatorClient(self.info.control_url)
 
     def _first_line(self) -> bytes:
         out = self._process.stdout

@@ -19,6 +19,7 @@ from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.server.connection import Connection, ServerIdentity
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.groups import Groups
 from whatsam_simulator.server.login import Login
 from whatsam_simulator.server.pairing import Pairing
 from whatsam_simulator.server.proxy import ProxyProtocol
@@ -30,7 +31,7 @@ from whatsam_simulator.wire.binary_xml import Codec
 from whatsam_simulator.wire.node import Node
 from whatsam_simulator.wire.protobuf import decode
 from whatsam_simulator.wire.tokens import library_path, read_tokens
-from whatsam_simulator.world.storage import Storage
+from whatsam_simulator.world.storage import ROOT_KEY, STATIC_KEY, Storage, stored_key
 from whatsam_simulator.world.world import World
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ class Simulation:
         clock = clock or Clock()
         codec = Codec(*read_tokens(library_path()))
         self.storage = Storage(options.state, codec)
-        self.root = self.storage.key(options.root_key_file or options.state / "noise-root.key")
-        static = self.storage.own_key("noise-static")
+        self.root = stored_key(options.root_key_file or options.state / ROOT_KEY)
+        static = stored_key(options.state / STATIC_KEY)
         self.ca_file, self._tls = prepare(options.state, clock.now().wall)
         chain = certificate_chain(self.root, static.public, clock.seconds())
         self.context = Context(World(), Journal(clock), clock)
@@ -81,7 +82,8 @@ class Simulation:
         self.phone = Phone(self.context, self.sending)
         self.pairing = Pairing(self.context)
         self._login = Login(self.context)
-        self._routing = Routing(self.context, self.delivery, Queries(self.context, self.delivery, self.phone.welcome))
+        self.groups = Groups(self.context, self.delivery)
+        self._routing = Routing(self.context, self.delivery, Queries(self.context, self.groups, self.phone.welcome))
         identity = ServerIdentity(static, chain, codec)
         self._site = Site(self.context, identity, self._begin, self._handle, self.pairing.gone)
         self._runner: web.AppRunner | None = None

@@ -81,10 +81,10 @@ def compose_media(
     media: SealedMedia,
     host: str,
     path: str,
+    *,
     mimetype: str,
     caption: str | None,
     file_name: str | None,
-    now: int,
 ) -> bytes:
     """A media message whose file lies at `path` on `host`."""
     fields = MEDIA[kind]

@@ -30,14 +30,14 @@ class InboxMessage(BaseModel):
     sender_device: int
     own: bool = Field(description="A copy of what another device of the same account sent")
     readable: bool
-    reason: str | None = Field(None, description="Why it is not readable")
+    reason: str | None = Field(default=None, description="Why it is not readable")
     kind: str = Field(
-        description="text, image, video, audio, document, sticker, reaction, protocol, other; '' if unreadable"
+        description="text, image, video, audio, document, sticker, reaction, protocol, other; empty: not readable"
     )
     text: str | None = None
     media: InboxMedia | None = None
     received_at: datetime
-    read: bool = Field(False, description="The control API has marked it as read")
+    read: bool = Field(default=False, description="The control API has marked it as read")
 
 
 class InboxReceipt(BaseModel):

@@ -244,11 +244,17 @@ class Receiving:
             self._delivery.deliver(device, stanza)
 
     def _step(self, step: MessageStep, parties: _Parties, device: Device, message: Node, detail: str) -> None:
-        chat = str(parties.chat)
-        self._context.journal.message(step, message.text("id"), parties.sender.key, device.key, chat, detail)
+        self._context.journal.message(
+            step,
+            message.text("id"),
+            sender=parties.sender.key,
+            receiver=device.key,
+            chat=str(parties.chat),
+            detail=detail,
+        )
 
     def _violation(self, error: ProtocolError, sender: Device | None, message: Node) -> None:
-        kinds = {
+        kinds: dict[type[ProtocolError], ViolationKind] = {
             BadMac: ViolationKind.BAD_MAC,
             BadSignature: ViolationKind.BAD_SIGNATURE,
             MalformedInput: ViolationKind.MALFORMED,

@@ -37,6 +37,17 @@ class Sent:
     recipient: Jid | None = None
 
 
+@dataclass(frozen=True)
+class File:
+    """A file to send; `kind`: image, video, audio, document or sticker."""
+
+    kind: str
+    body: bytes
+    mimetype: str
+    caption: str | None = None
+    name: str | None = None
+
+
 class Sending:
     """Implements `receiving.RetryAnswerer`."""
 
@@ -71,21 +82,19 @@ class Sending:
         self._to_device(account, device, message_id, sent)
         return message_id
 
-    def send_media(
-        self,
-        sender: Account,
-        to: Account | Group,
-        kind: str,
-        body: bytes,
-        mimetype: str,
-        caption: str | None,
-        name: str | None,
-    ) -> str:
+    def send_media(self, sender: Account, to: Account | Group, file: File) -> str:
         """Uploads a file and sends the message that names it."""
-        sealed, token = media.seal(kind, body), os.urandom(16).hex()
+        sealed, token = media.seal(file.kind, file.body), os.urandom(16).hex()
         self._context.world.store_media(token, sealed.sealed)
-        now = self._context.timestamp()
-        plain = content.compose_media(kind, sealed, MEDIA_HOST, media_path(token), mimetype, caption, name, now)
+        plain = content.compose_media(
+            file.kind,
+            sealed,
+            MEDIA_HOST,
+            media_path(token),
+            mimetype=file.mimetype,
+            caption=file.caption,
+            file_name=file.name,
+        )
         if isinstance(to, Group):
             return self.send_to_group(sender, to, plain, "media")
         return self.send(sender, to, plain, "media")
@@ -139,7 +148,9 @@ class Sending:
         if part is None:
             return
         account = self._context.world.account(device.number)
-        self._context.journal.message(MessageStep.RETRY_ANSWERED, message_id, device.key, asker.key, detail=f"{retry}")
+        self._context.journal.message(
+            MessageStep.RETRY_ANSWERED, message_id, sender=device.key, receiver=asker.key, detail=f"retry {retry}"
+        )
         group = Jid(sent.group, GROUP_SERVER) if sent.group else None
         stanza = self._stanza(account, message_id, sent.kind, [part], group, peer=sent.peer, recipient=sent.recipient)
         self._delivery.deliver(asker, stanza, device)
@@ -203,7 +214,7 @@ class Sending:
             memory.popitem(last=False)
 
     def _journal_sent(self, sender: Account, message_id: str, chat: str, kind: str) -> None:
-        self._context.journal.message(MessageStep.RECEIVED, message_id, sender.phone.key, None, chat, kind)
+        self._context.journal.message(MessageStep.RECEIVED, message_id, sender=sender.phone.key, chat=chat, detail=kind)
 
 
 def new_message_id() -> str:

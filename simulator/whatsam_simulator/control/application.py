@@ -11,8 +11,9 @@ from whatsam_simulator.control.service import ControlService
 from whatsam_simulator.errors import RequestRefused, SimulatorError, UnknownItem, UnknownNumber
 
 DESCRIPTION = """Plays the people behind simulated phones and contacts, injects faults, reads the journal.
-Numbers are digits with country code. Unknown numbers and items: 404; a request that cannot be done now: 409; a body that
-does not fit: 422."""
+Numbers are digits with country code. Unknown numbers and items: 404; a request that cannot be done now: 409; a body
+that does not fit: 422."""
+STATUS: dict[type[SimulatorError], int] = {UnknownNumber: 404, UnknownItem: 404, RequestRefused: 409}
 
 
 def build(service: ControlService) -> FastAPI:
@@ -34,8 +35,7 @@ def build(service: ControlService) -> FastAPI:
 
     @application.exception_handler(SimulatorError)
     async def refused(request: Request, error: SimulatorError) -> JSONResponse:
-        status = {UnknownNumber: 404, UnknownItem: 404, RequestRefused: 409}.get(type(error), 400)
-        return JSONResponse({"detail": str(error)}, status)
+        return JSONResponse({"detail": str(error)}, STATUS.get(type(error), 400))
 
     del info, health, refused
     return application

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
 
 from whatsam_simulator.contacts.inbox import InboxMessage, InboxReceipt
 from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
@@ -37,7 +38,7 @@ class PairedDevice(BaseModel):
 
 
 class ContactRequest(Request):
-    name: str | None = Field(None, description="Push name")
+    name: str | None = Field(default=None, description="Push name")
 
 
 class Contact(BaseModel):
@@ -130,8 +131,8 @@ class GroupView(BaseModel):
 
 
 class StreamErrorRequest(Request):
-    code: int | None = Field(503, ge=100, le=999, description="503, 500, 515, 401 …; null for none")
-    conflict: str | None = Field(None, description="replaced, device_removed")
+    code: int | None = Field(default=503, ge=100, le=999, description="503, 500, 515, 401 …; null for none")
+    conflict: str | None = Field(default=None, description="replaced, device_removed")
 
 
 class Count(BaseModel):
@@ -180,11 +181,33 @@ class ServerInfo(BaseModel):
     ca_pem: str
     root_key: str = Field(description="Public key of the Noise root, 64 hex digits")
     online: list[str] = Field(default_factory=list[str], description="Devices that are logged in, number:id")
-    pairing: int = Field(0, description="Clients that show a QR or pairing code")
+    pairing: int = Field(default=0, description="Clients that show a QR or pairing code")
     queues: dict[str, int] = Field(default_factory=dict[str, int], description="Device → stanzas not acknowledged")
-    unknown: dict[str, int] = Field(
-        default_factory=dict[str, int], description="What clients asked that nothing here knows"
-    )
+    unknown: dict[str, int] = Field(default_factory=dict[str, int], description="What nothing here understood")
+
+
+class Started(BaseModel):
+    """The line that `whatsam-simulator serve` prints once everything listens."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    control_url: str
+    tls_port: int
+    proxy_port: int
+    control_port: int
+    ca: str = Field(description="File of the CA that clients must trust")
+    root: str = Field(description="Public key of the Noise root, 64 hex digits")
+
+    @classmethod
+    def of(cls, info: ServerInfo) -> Started:
+        return cls(
+            control_url=info.control_url,
+            tls_port=info.tls_port,
+            proxy_port=info.proxy_port,
+            control_port=info.control_port,
+            ca=info.ca_file,
+            root=info.root_key,
+        )
 
 
 class Health(BaseModel):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from whatsam_simulator.contacts.content import compose_text
 from whatsam_simulator.contacts.inbox import Inbox
 from whatsam_simulator.contacts.phone import HistoryEntry
+from whatsam_simulator.contacts.sending import File
 from whatsam_simulator.control.models import (
     Contact,
     GroupView,
@@ -22,7 +23,6 @@ from whatsam_simulator.errors import RequestRefused, UnknownItem
 from whatsam_simulator.faults import Faults
 from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.journal.records import EndReason
-from whatsam_simulator.server import groups
 from whatsam_simulator.server.connection import stream_error
 from whatsam_simulator.server.context import Link
 from whatsam_simulator.server.login import unlink
@@ -169,14 +169,14 @@ class ControlService:
     def create_group(self, subject: str, creator: str, members: list[str]) -> GroupView:
         accounts = [self._world.account(number) for number in members]
         owner = self._world.account(creator)
-        return self._group_view(groups.create(self._context, self._simulation.delivery, owner, subject, accounts))
+        return self._group_view(self._simulation.groups.create(owner.phone, subject, accounts))
 
     def change_group(self, group_id: str, actor: str, add: list[str], remove: list[str]) -> GroupView:
         group, by = self._world.group(group_id), self._world.account(actor)
         for kind, numbers in (("add", add), ("remove", remove)):
             accounts = [self._world.account(number) for number in numbers]
             if accounts:
-                groups.change_members(self._context, self._simulation.delivery, group, by, kind, accounts)
+                self._simulation.groups.change_members(group, by.phone, kind, accounts)
         for member in self._world.members(group):
             self._simulation.sending.forget_sender_keys(member, group)
         return self._group_view(group)
@@ -193,7 +193,7 @@ class ControlService:
         except binascii.Error:
             raise RequestRefused("media.data is no base64") from None
         return self._simulation.sending.send_media(
-            sender, to, media.kind, body, media.mimetype, media.caption, media.file_name
+            sender, to, File(media.kind, body, media.mimetype, media.caption, media.file_name)
         )
 
     def _group_view(self, group: Group) -> GroupView:

@@ -16,8 +16,8 @@ DETAILS, ACCOUNT_KEY, ACCOUNT_PROOF, DEVICE_PROOF = 1, 2, 3, 4
 
 
 def sealed_identity(account: KeyPair, secret: bytes, companion: bytes, key_index: int, now: int) -> bytes:
-    """What the phone makes after a scan: the companion's identity key signed by the account, under an HMAC with the secret
-    that was in the QR code. `companion`: 32 bytes; `now`: Unix seconds."""
+    """What the phone makes after a scan: the companion's identity key signed by the account, under an HMAC with the
+    secret that was in the QR code. `companion`: 32 bytes; `now`: Unix seconds."""
     details = encode((1, int.from_bytes(os.urandom(3))), (2, now), (3, key_index), (4, 0), (5, 0))
     proof = account.sign(ACCOUNT_SIGNATURE + details + companion)
     identity = encode((DETAILS, details), (ACCOUNT_KEY, account.public), (ACCOUNT_PROOF, proof))
@@ -30,8 +30,8 @@ def check_answer(identity: bytes, account: bytes, companion: bytes) -> None:
 
 
 def check_attached(identity: bytes, account: bytes, companion: bytes) -> None:
-    """The identity that a companion attaches to the first message of a session; as `check_answer`, and the account key in
-    it must be the one the receiver knows."""
+    """The identity that a companion attaches to the first message of a session; as `check_answer`, and the account key
+    in it must be the one the receiver knows."""
     fields = decode(identity)
     if fields.data_or_none(ACCOUNT_KEY) not in (None, account):
         raise BadSignature("device identity of another account")

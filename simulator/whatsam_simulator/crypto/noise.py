@@ -20,8 +20,8 @@ CERTIFICATE_YEARS = 10
 
 
 def certificate_chain(root: KeyPair, static_public: bytes, now: int) -> bytes:
-    """What a client checks against its pinned root key: an intermediate signed by the root (issuer serial 0), and a leaf
-    signed by the intermediate that names the server's static Noise key. `now`: Unix seconds."""
+    """What a client checks against its pinned root key: an intermediate signed by the root (issuer serial 0), and a
+    leaf signed by the intermediate that names the server's static Noise key. `now`: Unix seconds."""
     intermediate = KeyPair()
 
     def certificate(signer: KeyPair, serial: int, issuer: int, key: bytes) -> bytes:

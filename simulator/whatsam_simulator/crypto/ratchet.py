@@ -1,7 +1,7 @@
 """A Signal session, version 3: X3DH and double ratchet, of a device that lives in the simulator.
 
-It refuses what libsignal refuses: a used counter, a jump beyond 2,000, a wrong MAC; a refused message leaves the session
-as it was. Source: the X3DH and double-ratchet papers, field numbers from libsignal.
+It refuses what libsignal refuses: a used counter, a jump beyond 2,000, a wrong MAC; a refused message leaves the
+session as it was. Source: the X3DH and double-ratchet papers, field numbers from libsignal.
 """
 
 from __future__ import annotations

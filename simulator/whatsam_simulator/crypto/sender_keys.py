@@ -79,8 +79,8 @@ class ReceivedSenderKeys:
     states: list[SenderKeyState] = field(default_factory=list[SenderKeyState])
 
     def learn(self, distribution: bytes, *, replace: bool) -> None:
-        """Takes a distribution message. A known key is left alone (newer libsignal) or, with `replace`, put back to what
-        the message says (whatsmeow)."""
+        """Takes a distribution message. A known key is left alone (newer libsignal) or, with `replace`, put back to
+        what the message says (whatsmeow)."""
         if distribution[:1] != VERSION:
             raise MalformedInput("no sender key distribution of version 3")
         fields = decode(distribution[1:])

@@ -1,14 +1,16 @@
 """Test hook: makes a process that imports neonize trust the simulator's Noise root key.
 
-Python imports this module by itself when its folder is on PYTHONPATH. Without WHATSAM_SIMULATOR_ROOT (64 hex digits) it does
-nothing; with it, the 32 bytes of the root key that whatsmeow pins are replaced in memory right after neonize has been
-imported. Nothing on disk changes. Production never has this folder on its path. It stands alone: standard library only.
+Python imports this module by itself when its folder is on PYTHONPATH. Without WHATSAM_SIMULATOR_ROOT (64 hex digits) it
+does nothing; with it, the 32 bytes of the root key that whatsmeow pins are replaced in memory right after neonize has
+been imported. Nothing on disk changes. Production never has this folder on its path. It stands alone: standard
+library only.
 """
 
 import importlib.util
 import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 VARIABLE = "WHATSAM_SIMULATOR_ROOT"
 PINNED_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
@@ -78,7 +80,7 @@ class _AfterNeonize:
             return spec
         execute = spec.loader.exec_module
 
-        def execute_and_trust(module: object) -> None:
+        def execute_and_trust(module: ModuleType) -> None:
             execute(module)
             trust_root(_root_key())
 

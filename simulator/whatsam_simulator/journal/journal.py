@@ -1,8 +1,8 @@
 """The journal: written by connections, router and contacts; read through the control API.
 
-"Two holders" means two logged-in connections of one device at the same moment. The newer's interval begins when its login
-is accepted, the older's ends when `replaced` has been sent to it, so a takeover of a living connection always overlaps.
-Everything is in memory and bounded; it starts empty with the process.
+"Two holders" means two logged-in connections of one device at the same moment. The newer's interval begins when its
+login is accepted, the older's ends when `replaced` has been sent to it, so a takeover of a living connection always
+overlaps. Everything is in memory and bounded; it starts empty with the process.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Journal:
         self,
         step: MessageStep,
         message_id: str,
+        *,
         sender: str,
         receiver: str | None = None,
         chat: str | None = None,
@@ -119,7 +120,7 @@ class Journal:
         self.messages.append(event)
 
     def counter(
-        self, receiver: str, sender: str, kind: str, chain: str, counter: int, message_id: str, ciphertext: bytes
+        self, *, receiver: str, sender: str, kind: str, chain: str, counter: int, message_id: str, ciphertext: bytes
     ) -> None:
         """A device has sent a ciphertext under this counter."""
         now = self._clock.now()

@@ -26,10 +26,10 @@ class Holder(BaseModel):
     connection: str
     since: datetime
     since_monotonic: float
-    until: datetime | None = Field(None, description="When the socket closed or the device was taken away; null: holds")
+    until: datetime | None = Field(default=None, description="Socket closed or device taken away; null: holds")
     until_monotonic: float | None = None
     end: EndReason | None = None
-    closed_monotonic: float | None = Field(None, description="When the socket itself was gone")
+    closed_monotonic: float | None = Field(default=None, description="When the socket itself was gone")
     last_heard_monotonic: float = Field(description="When the client last sent a frame")
 
 
@@ -54,7 +54,7 @@ class MessageEvent(BaseModel):
     step: MessageStep
     message_id: str
     sender: str = Field(description="Device that sent it, number:id")
-    receiver: str | None = Field(None, description="Device it is for; null for the server's receipt of the stanza")
+    receiver: str | None = Field(default=None, description="Device it is for; null: the server itself")
     chat: str | None = None
     at: datetime
     at_monotonic: float
@@ -92,9 +92,9 @@ class Violation(BaseModel):
 
     sequence: int
     kind: ViolationKind
-    device: str | None = Field(None, description="The device that did it, number:id, where it is known")
+    device: str | None = Field(default=None, description="The device that did it, number:id, where it is known")
     detail: str
     at: datetime
     at_monotonic: float
     connections: list[str] = Field(default_factory=list[str], description="For two holders: the older, the newer")
-    older_spoke_after: bool = Field(False, description="For two holders: the older sent frames after the newer's login")
+    older_spoke_after: bool = Field(default=False, description="The older sent frames after the newer's login")

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 60
 """A client that has not finished its handshake by then is sent away (whatsmeow itself gives up after 20 s)."""
+VIOLATIONS: dict[type[ProtocolError], ViolationKind] = {
+    BadMac: ViolationKind.BAD_MAC,
+    BadSignature: ViolationKind.BAD_SIGNATURE,
+}
 MAX_WAITING = 20_000
 """Stanzas that may wait for a client that does not read; then it is cut off (the mailbox keeps its messages)."""
 
@@ -199,8 +203,7 @@ class Connection:
         self._context.trace.append((self._context.clock.now().monotonic, direction, who, stanza))
 
     def _journal(self, error: ProtocolError) -> None:
-        kinds = {BadMac: ViolationKind.BAD_MAC, BadSignature: ViolationKind.BAD_SIGNATURE}
-        kind = kinds.get(type(error), ViolationKind.MALFORMED)
+        kind = VIOLATIONS.get(type(error), ViolationKind.MALFORMED)
         device = self.device.key if self.device else None
         self._context.journal.violation(kind, device, str(error), connections=[self.id])
 

@@ -35,12 +35,12 @@ class Delivery:
             stanza = self._damage(device, stanza)
         self._context.world.mailbox(device).put(stanza)
         link = self._context.link(device)
-        reached = link is not None and link.active
+        reachable = link if link is not None and link.active else None
         if sender is not None:
-            step = MessageStep.SENT if reached else MessageStep.QUEUED
-            self._context.journal.message(step, stanza.text("id"), sender.key, device.key)
-        if reached:
-            link.send(stanza)
+            step = MessageStep.SENT if reachable else MessageStep.QUEUED
+            self._context.journal.message(step, stanza.text("id"), sender=sender.key, receiver=device.key)
+        if reachable is not None:
+            reachable.send(stanza)
 
     def _damage(self, device: Device, stanza: Node) -> Node:
         faults = self._context.faults

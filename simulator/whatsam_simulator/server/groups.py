@@ -1,4 +1,4 @@
-"""Groups: what clients ask about them, and what members are told. Also used by the control API."""
+"""Groups: what clients ask about them, and what members are told. Used by queries and by the control API."""
 
 from __future__ import annotations
 
@@ -7,68 +7,73 @@ import os
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.wire.node import Node, element
-from whatsam_simulator.world.records import Account, Group, Role
+from whatsam_simulator.world.records import Account, Device, Group, Role
+
+ROLE_AFTER: dict[str, Role] = {"add": "", "promote": "admin", "demote": ""}
+CHANGES = ("add", "remove", "promote", "demote")
 
 
-def group_node(context: Context, group: Group) -> Node:
-    """The group as clients see it."""
-    members = [
-        element(
-            "participant",
-            {"jid": account.lid, "phone_number": account.pn, "type": group.members[account.lid_user] or None},
-        )
-        for account in context.world.members(group)
-    ]
-    attrs = {
-        "id": group.id,
-        "subject": group.subject,
-        "creation": group.created,
-        "s_t": group.created,
-        "creator": context.world.by_lid(group.creator).lid,
-        "addressing_mode": "lid",
-    }
-    return element("group", attrs, members)
+class Groups:
+    """Changes groups and announces each change to everybody concerned, except the device that made it."""
 
+    def __init__(self, context: Context, delivery: Delivery) -> None:
+        self._context = context
+        self._delivery = delivery
 
-def create(context: Context, delivery: Delivery, creator: Account, subject: str, members: list[Account]) -> Group:
-    """A new group; its members are told."""
-    group = context.world.create_group(subject, creator, members, context.timestamp())
-    content = element("create", {"type": "new", "reason": "invite"}, [group_node(context, group)])
-    announce(context, delivery, group, creator, content)
-    return group
+    def node(self, group: Group) -> Node:
+        """The group as clients see it."""
+        world = self._context.world
+        members = [
+            element(
+                "participant",
+                {"jid": account.lid, "phone_number": account.pn, "type": group.members[account.lid_user] or None},
+            )
+            for account in world.members(group)
+        ]
+        attrs = {
+            "id": group.id,
+            "subject": group.subject,
+            "creation": group.created,
+            "s_t": group.created,
+            "creator": world.by_lid(group.creator).lid,
+            "addressing_mode": "lid",
+        }
+        return element("group", attrs, members)
 
+    def create(self, creator: Device, subject: str, members: list[Account]) -> Group:
+        """A new group with its creator as superadmin."""
+        world = self._context.world
+        group = world.create_group(subject, world.account(creator.number), members, self._context.timestamp())
+        content = element("create", {"type": "new", "reason": "invite"}, [self.node(group)])
+        self._announce(group, creator, content, list(world.members(group)))
+        return group
 
-def change_members(
-    context: Context, delivery: Delivery, group: Group, actor: Account, kind: str, accounts: list[Account]
-) -> None:
-    """Adds, removes, promotes or demotes members, or lets them leave; everybody concerned is told."""
-    told = list(context.world.members(group))
-    roles: dict[str, Role] = {"add": "", "promote": "admin", "demote": ""}
-    for account in accounts:
-        if kind in roles:
-            group.members[account.lid_user] = roles[kind]
-        else:
-            group.members.pop(account.lid_user, None)
-    told += [account for account in accounts if account not in told]
-    participants = [element("participant", {"jid": a.lid, "phone_number": a.pn}) for a in accounts]
-    announce(context, delivery, group, actor, element("remove" if kind == "leave" else kind, {}, participants), told)
+    def change_members(self, group: Group, actor: Device, kind: str, accounts: list[Account]) -> None:
+        """`kind`: add, remove, promote, demote or leave. Those who are no longer members are told as well."""
+        world = self._context.world
+        told = list(world.members(group))
+        for account in accounts:
+            if kind in ROLE_AFTER:
+                group.members[account.lid_user] = ROLE_AFTER[kind]
+            else:
+                group.members.pop(account.lid_user, None)
+        told += [account for account in accounts if account not in told]
+        participants = [element("participant", {"jid": a.lid, "phone_number": a.pn}) for a in accounts]
+        content = element("remove" if kind == "leave" else kind, {}, participants)
+        self._announce(group, actor, content, told)
+        world.changed.add(actor.number)
 
-
-def announce(
-    context: Context, delivery: Delivery, group: Group, actor: Account, content: Node, told: list[Account] | None = None
-) -> None:
-    """A notification about the group to its members, the actor's own device excepted."""
-    for account in told if told is not None else list(context.world.members(group)):
-        if account is actor:
-            continue
-        for device in list(account.devices.values()):
+    def _announce(self, group: Group, actor: Device, content: Node, told: list[Account]) -> None:
+        for device in [device for account in told for device in account.devices.values()]:
+            if device is actor:
+                continue
             attrs = {
                 "from": group.jid,
                 "type": "w:gp2",
                 "id": os.urandom(6).hex(),
-                "t": context.timestamp(),
-                "participant": actor.lid,
-                "participant_pn": actor.pn,
+                "t": self._context.timestamp(),
+                "participant": actor.lid.bare,
+                "participant_pn": actor.pn.bare,
                 "addressing_mode": "lid",
             }
-            delivery.deliver(device, element("notification", attrs, [content]))
+            self._delivery.deliver(device, element("notification", attrs, [content]))

@@ -54,11 +54,8 @@ def _announce_low_stock(context: Context, device: Device) -> None:
         link.send(element("notification", attrs, [element("count", {"value": len(device.prekeys)})]))
 
 
-def bundle_node(context: Context, device: Device) -> list[Node]:
-    """A bundle as a client gets it; raises `NoSession` when the device has no keys yet."""
-    signed = device.signed_prekey
-    if signed is None:
-        raise NoSession("the device has uploaded no keys")
+def bundle_node(context: Context, device: Device, signed: SignedPrekey) -> list[Node]:
+    """A bundle as a client gets it."""
     content = [
         element("registration", {}, device.registration),
         element("type", {}, b"\x05"),

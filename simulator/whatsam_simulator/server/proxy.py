@@ -1,7 +1,7 @@
 """An HTTP CONNECT proxy whose every destination is the simulator's own site.
 
-Clients get here by `HTTPS_PROXY`. After CONNECT the socket itself is turned into a TLS connection of the site: no bytes are
-copied between two sockets, and a client that dies is seen by the site at once.
+Clients get here by `HTTPS_PROXY`. After CONNECT the socket itself is turned into a TLS connection of the site: no bytes
+are copied between two sockets, and a client that dies is seen by the site at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class ProxyProtocol(asyncio.Protocol):
         self._upgrade: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("the proxy serves sockets only")
         self._transport = transport
         self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.abort)
         if self._context.faults.refuse_connections:

@@ -8,28 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from whatsam_simulator.crypto.keys import HexBytes
-from whatsam_simulator.errors import NoSession
 from whatsam_simulator.journal.records import EndReason
-from whatsam_simulator.server import groups, prekeys
+from whatsam_simulator.server import prekeys
 from whatsam_simulator.server.connection import refusal, result
 from whatsam_simulator.server.context import Context, Link
-from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.groups import CHANGES, Groups
 from whatsam_simulator.wire.jid import PHONE_SERVER, SERVER, Jid
 from whatsam_simulator.wire.node import Node, element
 from whatsam_simulator.wire.protobuf import encode
-from whatsam_simulator.world.records import Account, Device
+from whatsam_simulator.world.records import Account, Device, Group
 
 Handler = Callable[[Link, Device, Node], None]
-MEMBER_CHANGES = ("add", "remove", "promote", "demote")
 PRIVACY_CATEGORIES = ("last", "online", "profile", "status", "readreceipts", "groupadd", "calladd")
 
 
 class Queries:
     """Answers queries; `on_active` is called when a client has asked for its messages."""
 
-    def __init__(self, context: Context, delivery: Delivery, on_active: Callable[[Device], None]) -> None:
+    def __init__(self, context: Context, groups: Groups, on_active: Callable[[Device], None]) -> None:
         self._context = context
-        self._delivery = delivery
+        self._groups = groups
         self._on_active = on_active
         self._handlers: dict[str, Handler] = {
             "encrypt": self._encrypt,
@@ -39,7 +37,7 @@ class Queries:
             "w:sync:app:state": self._app_state,
             "privacy": self._privacy,
             "md": self._devices,
-            "w:g2": self._groups,
+            "w:g2": self._group,
         }
 
     def handle(self, link: Link, device: Device, iq: Node) -> None:
@@ -73,12 +71,10 @@ class Queries:
 
     def _bundle(self, jid: Jid) -> Node:
         device = self._context.world.device(jid)
-        try:
-            if device is None:
-                raise NoSession("no such device")
-            return element("user", {"jid": jid}, prekeys.bundle_node(self._context, device))
-        except NoSession:
-            return element("user", {"jid": jid}, [element("error", {"code": 404, "text": "item-not-found"})])
+        content = [element("error", {"code": 404, "text": "item-not-found"})]
+        if device is not None and device.signed_prekey is not None:
+            content = prekeys.bundle_node(self._context, device, device.signed_prekey)
+        return element("user", {"jid": jid}, content)
 
     def _passive(self, link: Link, device: Device, iq: Node) -> None:
         link.send(result(iq))
@@ -163,18 +159,18 @@ class Queries:
             self._context.world.remove_device(device)
             self._context.journal.release(link.id, EndReason.LOGGED_OUT)
 
-    def _groups(self, link: Link, device: Device, iq: Node) -> None:
+    def _group(self, link: Link, device: Device, iq: Node) -> None:
         world = self._context.world
         account, create = world.account(device.number), iq.child("create")
         if create is not None:
             members = [world.find(member.jid("jid")) for member in create.every("participant")]
             known = [member for member in members if member is not None]
-            group = groups.create(self._context, self._delivery, account, create.get("subject") or "", known)
-            link.send(result(iq, [groups.group_node(self._context, group)]))
+            group = self._groups.create(device, create.get("subject") or "", known)
+            link.send(result(iq, [self._groups.node(group)]))
             return
         if iq.child("participating") is not None:
             mine = [group for group in world.groups.values() if account.lid_user in group.members]
-            content = [groups.group_node(self._context, group) for group in mine]
+            content = [self._groups.node(group) for group in mine]
             link.send(result(iq, [element("groups", {}, content)]))
             return
         group = world.groups.get(iq.jid("to").user)
@@ -183,28 +179,27 @@ class Queries:
             for wanted in leave.children:
                 left = world.groups.get(wanted.jid("id").user or wanted.text("id"))
                 if left is not None:
-                    groups.change_members(self._context, self._delivery, left, account, "leave", [account])
+                    self._groups.change_members(left, device, "leave", [account])
             link.send(result(iq, [leave]))
         elif group is None:
             link.send(refusal(iq, 404, "item-not-found"))
         elif iq.child("query") is not None:
-            link.send(result(iq, [groups.group_node(self._context, group)]))
+            link.send(result(iq, [self._groups.node(group)]))
         else:
-            self._change_members(link, account, group.id, iq)
+            self._change_members(link, device, group, iq)
 
-    def _change_members(self, link: Link, account: Account, group_id: str, iq: Node) -> None:
+    def _change_members(self, link: Link, device: Device, group: Group, iq: Node) -> None:
         world = self._context.world
-        group = world.group(group_id)
-        change = next((child for child in iq.children if child.tag in MEMBER_CHANGES), None)
+        change = next((child for child in iq.children if child.tag in CHANGES), None)
         if change is None:
             link.send(result(iq))
             return
-        if group.members.get(account.lid_user) not in ("admin", "superadmin"):
+        if group.members.get(device.lid_user) not in ("admin", "superadmin"):
             link.send(refusal(iq, 403, "forbidden"))
             return
         found = [world.find(wanted.jid("jid")) for wanted in change.every("participant")]
         accounts = [member for member in found if member is not None]
-        groups.change_members(self._context, self._delivery, group, account, change.tag, accounts)
+        self._groups.change_members(group, device, change.tag, accounts)
         content = [element("participant", {"jid": member.lid}) for member in accounts]
         link.send(result(iq, [element(change.tag, {}, content)]))
 

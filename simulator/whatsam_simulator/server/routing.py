@@ -54,7 +54,9 @@ class Routing:
         if error is None and to.server == GROUP_SERVER and not self._is_member(to, sender):
             error = 403
         link.send(element("ack", {**ack, "error": error}))
-        context.journal.message(MessageStep.RECEIVED, message_id, sender.key, None, str(to), message.get("type"))
+        context.journal.message(
+            MessageStep.RECEIVED, message_id, sender=sender.key, chat=str(to), detail=message.get("type")
+        )
         if error is None:
             self._forward(sender, to, message)
 
@@ -73,7 +75,7 @@ class Routing:
         participants = message.child("participants")
         copies = {str(copy.jid("jid")): copy.children for copy in (participants.children if participants else [])}
         if in_group:
-            self._group_message(sender, to, message, copies, direct, common)
+            self._group_message(sender, to, message, copies=copies, direct=direct, common=common)
             return
         for address, encrypted in copies.items():
             receiver = self._context.world.device(Jid.parse(address))
@@ -100,6 +102,7 @@ class Routing:
         sender: Device,
         to: Jid,
         message: Node,
+        *,
         copies: dict[str, list[Node]],
         direct: list[Node],
         common: list[Node],
@@ -151,7 +154,7 @@ class Routing:
             if mailbox.acknowledge_message(message_id):
                 step = MessageStep.RETRY_ASKED if kind == "retry" else MessageStep.ACKNOWLEDGED
                 by = sender.key if sender else str(participant or to)
-                context.journal.message(step, message_id, by, device.key, detail=kind)
+                context.journal.message(step, message_id, sender=by, receiver=device.key, detail=kind)
         if kind not in OWN_RECEIPTS:
             self._forward_receipt(device, to, participant, kind, receipt)
 
@@ -217,4 +220,12 @@ def count(context: Context, sender: Device, receiver: str, message_id: str, encr
     except MalformedInput as error:
         context.journal.violation(ViolationKind.MALFORMED, sender.key, f"{kind} {message_id}: {error}")
         return
-    context.journal.counter(receiver, sender.key, kind, chain, counter, message_id, data)
+    context.journal.counter(
+        receiver=receiver,
+        sender=sender.key,
+        kind=kind,
+        chain=chain,
+        counter=counter,
+        message_id=message_id,
+        ciphertext=data,
+    )

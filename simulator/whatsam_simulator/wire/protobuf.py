@@ -1,7 +1,7 @@
 """Protobuf wire format, just enough for the dozen messages the simulator reads and writes.
 
-Generated classes would come with neonize and load its 18 MB Go library into the simulator; field numbers are named where
-they are used.
+Generated classes would come with neonize and load its 18 MB Go library into the simulator; field numbers are named
+where they are used.
 """
 
 from __future__ import annotations

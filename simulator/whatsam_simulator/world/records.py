@@ -23,7 +23,7 @@ class SignedPrekey:
 
 @dataclass
 class Device:
-    """One device of an account. Device 0 is the phone (or the contact) and lives in the simulator: `signal` is its state."""
+    """One device of an account. Device 0 is the phone or contact and lives in the simulator: `signal` is its state."""
 
     number: str
     lid_user: str

@@ -18,6 +18,8 @@ from whatsam_simulator.wire.binary_xml import Codec
 from whatsam_simulator.world.records import Account, Device, Group
 from whatsam_simulator.world.world import World
 
+ROOT_KEY, STATIC_KEY = "noise-root.key", "noise-static.key"
+
 _ACCOUNT = TypeAdapter(Account)
 _GROUPS = TypeAdapter(dict[str, Group])
 
@@ -31,21 +33,6 @@ class Storage:
         self._codec = codec
         self._clean = directory / "clean"
         self._accounts.mkdir(parents=True, exist_ok=True)
-
-    def key(self, path: Path) -> KeyPair:
-        """The key pair whose private key is in `path`, made if the file is missing."""
-        if not path.exists():
-            _replace(path, KeyPair().private.hex().encode() + b"\n")
-        try:
-            private = bytes.fromhex(path.read_text().strip())
-        except ValueError:
-            private = b""
-        if len(private) != 32:
-            raise SimulatorError(f"{path.name} must hold 64 hex digits")
-        return KeyPair(private)
-
-    def own_key(self, name: str) -> KeyPair:
-        return self.key(self._directory / f"{name}.key")
 
     def load(self, world: World) -> None:
         """Fills a new world with what was stored."""
@@ -90,6 +77,20 @@ class Storage:
         _replace(self._accounts / f"{account.number}.json", _ACCOUNT.dump_json(account))
         for device in account.devices.values():
             device.mailbox = []
+
+
+def stored_key(path: Path) -> KeyPair:
+    """The key pair whose private key is in `path`, made if the file is missing."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, KeyPair().private.hex().encode() + b"\n")
+    try:
+        private = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        private = b""
+    if len(private) != 32:
+        raise SimulatorError(f"{path.name} must hold 64 hex digits")
+    return KeyPair(private)
 
 
 def _replace(path: Path, data: bytes) -> None:

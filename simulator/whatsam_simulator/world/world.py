@@ -82,6 +82,7 @@ class World:
             roles.setdefault(member.lid_user, "")
         group_id = f"120363{now:010d}{len(self.groups):04d}"
         group = self.groups[group_id] = Group(group_id, subject, creator.lid_user, now, roles)
+        self.changed.add(creator.number)
         return group
 
     def members(self, group: Group) -> Iterator[Account]:
