@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from whatsam_local.node.api import Api
 from whatsam_local.node.dns import answer
@@ -107,8 +108,8 @@ class Dns(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # no isinstance: Python 3.11's datagram transport does not derive from the class it implements
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """One query."""
