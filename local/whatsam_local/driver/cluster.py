@@ -10,6 +10,7 @@ from whatsam_local.driver.errors import DriverError
 from whatsam_local.driver.kubectl import Kubectl
 from whatsam_local.driver.rest import WhatsamClient
 from whatsam_local.layout import Layout
+from whatsam_local.running import read_record
 from whatsam_simulator.client import SimulatorClient
 
 
@@ -35,6 +36,14 @@ class RunningCluster:
     def user(self, name: str) -> WhatsamClient:
         """A new tenant."""
         return WhatsamClient.register(self.environment["WHATSAM_API_URL"], name)
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process from which everything in the cluster descends."""
+        record = read_record(self.layout.supervisor_record)
+        if record is None or not record.runs():
+            raise DriverError("the cluster's supervisor does not run")
+        return record.pid
 
     def part(self, verb: str, name: str) -> dict[str, Any]:
         """start, stop, kill, freeze or thaw a part of the cluster."""

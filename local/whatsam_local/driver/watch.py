@@ -51,6 +51,11 @@ class SessionWatch:
             self._process.kill()
         self._thread.join(10)
 
+    @staticmethod
+    def clock() -> float:
+        """The clock of all times here, in seconds."""
+        return time.monotonic()
+
     def now(self, name: str) -> WhatsAppSession | None:
         """The session as last seen, or None."""
         with self._changed:

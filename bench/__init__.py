@@ -1,0 +1,1 @@
+"""Measurements of a running cluster: `make bench [SCENARIO=name]`."""
