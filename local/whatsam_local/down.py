@@ -1,0 +1,80 @@
+"""`whatsam-local down`: ends everything of a cluster, whatever state it is in. Safe to call at any time."""
+
+import contextlib
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from whatsam_local.errors import LocalError
+from whatsam_local.launch import launch_lock, node_name
+from whatsam_local.layout import Layout, private_directory
+from whatsam_local.running import Handle, read_record
+
+_END_WITHIN = 30.0  # seconds; the kernel needs milliseconds, but a process stuck on a disk needs as long as the disk
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What `down` found."""
+
+    launches: int
+    supervisor: bool
+
+
+def down(layout: Layout, *, keep: bool) -> Ended:
+    """End `up`s that are under way, then the supervisor, then clear away. Raises LocalError if something survives."""
+    if not layout.root.exists():
+        return Ended(0, False)
+    private_directory(layout.run)
+    launches = 0
+    for record in sorted(layout.run.glob("up-*.json")):
+        launches += _end(record)
+        record.unlink(missing_ok=True)
+    # A launcher that outlived its `up` holds this until its supervisor is on record.
+    with launch_lock(layout):
+        supervisor = _end(layout.supervisor_record)
+        sweep_cgroups(node_name(layout))
+        remove(layout.run)
+        layout.env_file.unlink(missing_ok=True)
+        layout.kubeconfig.unlink(missing_ok=True)
+        if not keep:
+            remove(layout.state)
+        layout.launch_lock.unlink(missing_ok=True)
+    return Ended(launches, supervisor)
+
+
+def _end(record: Path) -> bool:
+    """Kill the recorded process, if it still is that process. For pid 1 of the cluster: and everything in it."""
+    known = read_record(record)
+    handle: Handle | None = known.open() if known is not None else None
+    if handle is None:
+        return False
+    # At once and not by request: a frozen or broken supervisor must go as surely as a healthy one.
+    handle.signal(signal.SIGKILL)
+    if not handle.ended(_END_WITHIN):
+        raise LocalError(f"process {handle.pid} does not end, {_END_WITHIN:g} s after SIGKILL")
+    handle.close()
+    return True
+
+
+def sweep_cgroups(node: str, base: Path = Path("/sys/fs/cgroup")) -> None:
+    """Remove the node's control groups: they belong to the machine and outlive their processes."""
+    for top in [base, *base.glob("*/")]:
+        group = top / "whatsam-node" / node
+        for directory in [*group.glob("*/"), group, group.parent]:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+
+def remove(directory: Path) -> None:
+    """Remove a tree of ours, also where something made a directory unreadable for its owner."""
+    if not directory.exists():
+        return
+    for path, names, _ in os.walk(directory):
+        for name in names:
+            child = Path(path) / name
+            if not child.is_symlink() and child.stat().st_mode & 0o700 != 0o700:
+                child.chmod(0o700)
+    shutil.rmtree(directory)

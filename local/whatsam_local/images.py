@@ -1,0 +1,41 @@
+"""The local image table: which programs of the checkout stand for which container images.
+
+`launch` writes it before anything runs; `install` writes it again once the simulator has said what engines must trust.
+The process node reads the file whenever it changes.
+"""
+
+import json
+
+from whatsam_local.catalog import EGRESS_PORT, HOST
+from whatsam_local.layout import Layout, write_atomically
+
+PARTS = ("operator", "api", "connector")
+
+
+def table(layout: Layout, path: str, engine_environment: dict[str, str]) -> dict[str, dict[str, object]]:
+    """{image: {entrypoint, env}}. `engine_environment` reaches engine processes only."""
+    images: dict[str, dict[str, object]] = {}
+    for part in PARTS:
+        env = {"PATH": path, "PYTHONUNBUFFERED": "1"}
+        if part == "connector":
+            env["WHATSAM_ENGINE_ENV"] = json.dumps(engine_environment)
+        images[f"whatsam/{part}"] = {"entrypoint": [str(layout.program(f"whatsam-{part}"))], "env": env}
+    return images
+
+
+def write_table(layout: Layout, path: str, engine_environment: dict[str, str]) -> None:
+    write_atomically(layout.images, json.dumps(table(layout, path, engine_environment), indent=1) + "\n")
+
+
+def towards_simulator(control_url: str) -> dict[str, str]:
+    """What makes engine processes speak to the simulator behind that control API, which must be up."""
+    from whatsam_simulator import hook_environment
+    from whatsam_simulator.client import SimulatorClient
+
+    with SimulatorClient(control_url) as simulator:
+        return hook_environment(simulator.info())
+
+
+def towards_whatsapp() -> dict[str, str]:
+    """What makes engine processes speak to WhatsApp: the one way out of the cluster's network."""
+    return {"HTTPS_PROXY": f"http://{HOST}:{EGRESS_PORT}"}

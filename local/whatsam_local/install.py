@@ -1,0 +1,162 @@
+"""Installs Whatsam into the running control plane, as an administrator would: manifests, Secrets, then waiting.
+
+Called by `up` after all parts are ready. Everything here may be repeated.
+"""
+
+import io
+import time
+from dataclasses import dataclass
+
+import yaml
+
+from whatsam_local import images, machine
+from whatsam_local.catalog import HOST
+from whatsam_local.credentials import Credentials
+from whatsam_local.doors import read_ports
+from whatsam_local.errors import LocalError
+from whatsam_local.kubectl import Kubectl
+from whatsam_local.launch import NAMESPACE, node_name
+from whatsam_local.layout import Layout
+from whatsam_local.progress import Reporter
+from whatsam_local.settings import LocalSettings, WhatsApp
+
+BUCKET = "whatsam"
+_REGION = "us-east-1"
+_NODE_WITHIN = 30  # seconds
+_DEPLOYMENTS_WITHIN = 90
+_STORE_WITHIN = 30.0
+
+
+@dataclass(frozen=True)
+class Installer:
+    """Installs into the cluster of one checkout."""
+
+    layout: Layout
+    settings: LocalSettings
+    reporter: Reporter
+
+    def prepare(self) -> None:
+        """What any workload needs: a node that takes pods, a bucket, the namespace. Raises LocalError."""
+        kubectl = Kubectl.of(self.layout)
+        with self.reporter.step("Registering the node"):
+            self._write_images()
+            kubectl.run("wait", "--for=create", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
+            kubectl.run("wait", "--for=condition=Ready", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
+        with self.reporter.step("Preparing the object store"):
+            self._make_bucket(Credentials.load_or_make(self.layout.credentials))
+            kubectl.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
+
+    def install(self) -> None:
+        """Manifests and Secrets, then waiting until all of it runs. Raises LocalError that says which step failed."""
+        kubectl = Kubectl.of(self.layout)
+        credentials = Credentials.load_or_make(self.layout.credentials)
+        with self.reporter.step("Installing Whatsam"):
+            kubectl.apply(configuration(credentials))
+            self._apply_manifests(kubectl)
+        with self.reporter.step("Waiting for operator, API and the default pool"):
+            for deployment in ("whatsam-operator", "whatsam-api"):
+                self._available(kubectl, deployment)
+            kubectl.run("wait", "--for=create", "deployment/default", f"--timeout={_DEPLOYMENTS_WITHIN}s")
+            self._available(kubectl, "default")
+
+    def _write_images(self) -> None:
+        path = machine.system_path(self.layout.checkout / ".venv" / "bin")
+        if self.settings.whatsapp is WhatsApp.SIMULATOR:
+            port = read_ports(self.layout.doors)["simulator"]
+            engine = images.towards_simulator(f"http://127.0.0.1:{port}")
+        else:
+            engine = images.towards_whatsapp()
+        images.write_table(self.layout, path, engine)
+
+    def _make_bucket(self, credentials: Credentials) -> None:
+        """SeaweedFS answers before it has a place to write to; so write something."""
+        import urllib3
+        from minio import Minio
+        from minio.error import MinioException
+        from urllib3.exceptions import HTTPError
+        from urllib3.util import Retry
+
+        port = read_ports(self.layout.doors)["s3"]
+        client = Minio(
+            f"127.0.0.1:{port}",
+            access_key=credentials.s3_access_key,
+            secret_key=credentials.s3_secret_key,
+            secure=False,
+            region=_REGION,
+            http_client=urllib3.PoolManager(timeout=5.0, retries=Retry(0)),
+        )
+        deadline = time.monotonic() + _STORE_WITHIN
+        while True:
+            try:
+                if not client.bucket_exists(BUCKET):
+                    client.make_bucket(BUCKET)
+                client.put_object(BUCKET, ".whatsam-local", io.BytesIO(b"1"), 1)
+                client.remove_object(BUCKET, ".whatsam-local")
+            except (MinioException, HTTPError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise LocalError(f"The object store takes no objects: {error}") from error
+                time.sleep(0.2)
+            else:
+                return
+
+    def _apply_manifests(self, kubectl: Kubectl) -> None:
+        """Definitions first: the API server must know a kind before an object of it can be applied."""
+        overlay = self.layout.checkout / "manifests" / "overlays" / "local"
+        objects = [each for each in yaml.safe_load_all(kubectl.run("kustomize", str(overlay))) if each]
+        definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+        kubectl.apply(definitions)
+        kubectl.run(
+            "wait",
+            "--for=condition=Established",
+            *(f"crd/{each['metadata']['name']}" for each in definitions),
+            "--timeout=30s",
+        )
+        kubectl.apply([each for each in objects if each["kind"] != "CustomResourceDefinition"])
+
+    def _available(self, kubectl: Kubectl, deployment: str) -> None:
+        try:
+            kubectl.run(
+                "wait", "--for=condition=Available", f"deployment/{deployment}", f"--timeout={_DEPLOYMENTS_WITHIN}s"
+            )
+        except LocalError as error:
+            raise LocalError(f"{error}\n{kubectl.explain_deployment(deployment)}") from error
+
+
+def configuration(credentials: Credentials) -> list[dict[str, object]]:
+    """Pure: the ConfigMap and Secrets that the installation's parts read."""
+    database = f"postgresql://whatsam:{credentials.database_password}@{HOST}:5432/whatsam"
+    redis = f"redis://:{credentials.redis_password}@{HOST}:6379/0"
+    s3_keys = {"WHATSAM_S3_ACCESS_KEY": credentials.s3_access_key, "WHATSAM_S3_SECRET_KEY": credentials.s3_secret_key}
+    shared = {
+        "WHATSAM_INSTALLATION_ID": credentials.installation,
+        "WHATSAM_S3_URL": f"http://{HOST}:8333",
+        "WHATSAM_S3_BUCKET": BUCKET,
+        "WHATSAM_S3_REGION": _REGION,
+    }
+    secrets = {
+        "whatsam-operator": s3_keys,
+        "whatsam-connector": {
+            **s3_keys,
+            "WHATSAM_DATABASE_URL": database,
+            "WHATSAM_REDIS_URL": redis,
+            "WHATSAM_KEYRING": credentials.keyring,
+        },
+        "whatsam-api": {
+            "WHATSAM_DATABASE_URL": database,
+            "WHATSAM_REDIS_URL": redis,
+            "WHATSAM_JWT_SECRET": credentials.jwt_secret,
+            "WHATSAM_ADMIN_EMAIL": credentials.admin_email,
+            "WHATSAM_ADMIN_PASSWORD": credentials.admin_password,
+        },
+    }
+    objects: list[dict[str, object]] = []
+    objects += [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata("whatsam-config"), "data": shared}]
+    objects += [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(name), "stringData": values}
+        for name, values in secrets.items()
+    ]
+    return objects
+
+
+def _metadata(name: str) -> dict[str, str]:
+    return {"name": name, "namespace": NAMESPACE}

@@ -1,0 +1,65 @@
+"""Pid 1's surroundings: its own /proc, /dev/shm and resolver, its own network with the pods' bridge."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from whatsam_local import kernel
+from whatsam_local.plan import Plan
+
+
+def enter(plan: Plan) -> ThreadPoolExecutor | None:
+    """Set everything up; must run in pid 1 before anything else does.
+
+    Returns the one thread that stays in the machine's network, for parts that run outside; None when there are none.
+    """
+    kernel.mount(None, "/", None, kernel.MOUNT_RECURSIVE | kernel.MOUNT_PRIVATE)
+    kernel.mount("proc", "/proc", "proc", kernel.MOUNT_NOSUID_NODEV)
+    # PostgreSQL keeps shared memory here, and a killed one leaves it behind: this one goes with the namespace.
+    kernel.mount("tmpfs", "/dev/shm", "tmpfs", kernel.MOUNT_NOSUID_NODEV, "mode=1777")  # noqa: S108 - a mount point
+    if plan.resolver is not None:
+        _use_resolver(plan)
+    outside: ThreadPoolExecutor | None = None
+    if any(part.outside for part in plan.parts):
+        # Network namespaces belong to threads: one started before unshare() stays where it was born.
+        outside = ThreadPoolExecutor(1, "outside")
+        outside.submit(os.getpid).result()
+    kernel.unshare(kernel.NEW_NETWORK)
+    subprocess.run(
+        [plan.ip_program, "-batch", "-"], input="\n".join(plan.network) + "\n", text=True, check=True, timeout=20
+    )
+    # The services proxy and pods of an ordinary user bind low ports too.
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+    return outside
+
+
+def _use_resolver(plan: Plan) -> None:
+    """Names of Services resolve for every part, as they do in pods."""
+    files = {
+        "/etc/resolv.conf": f"nameserver {plan.resolver}\nsearch svc.cluster.local cluster.local\noptions ndots:5\n",
+        # Some machines ask a daemon of theirs before they ask DNS; it knows nothing of this cluster.
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    }
+    for path, text in files.items():
+        if not Path(path).exists():
+            continue
+        ours = Path(plan.run) / Path(path).name
+        ours.write_text(text)
+        kernel.mount(str(ours), os.path.realpath(path), None, kernel.MOUNT_BIND)
+
+
+def hide_tmp(show: Sequence[str]) -> None:
+    """Between fork and exec: an empty /tmp for this process, in which only the directories of `show` appear.
+
+    Two clusters would otherwise meet in sockets of equal names there, and a killed one leave them behind.
+    """
+    below = [path for path in show if Path(path).resolve().is_relative_to("/tmp")]  # noqa: S108 - the one meant
+    held = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in below]
+    kernel.unshare(kernel.NEW_MOUNTS)
+    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MOUNT_NOSUID_NODEV, "mode=0700")  # noqa: S108 - the one meant
+    for path, descriptor in held:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        kernel.mount(f"/proc/self/fd/{descriptor}", path, None, kernel.MOUNT_BIND | kernel.MOUNT_RECURSIVE)
+        os.close(descriptor)
