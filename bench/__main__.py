@@ -9,8 +9,8 @@ from rich.table import Table
 
 from bench.harness import Machine, Result, Scenario
 from whatsam_core.errors import WhatsamError
-from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.borrowed import borrowed_cluster
+from whatsam_local.driver.cluster import RunningCluster
 
 SCENARIOS = {"pairing": "bench.scenarios.pairing", "failover-kill": "bench.scenarios.failover_kill"}
 
