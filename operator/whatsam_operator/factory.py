@@ -1,0 +1,131 @@
+"""Builds the operator from its settings: one context per process, one term per leadership. Called by `main`."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from whatsam_core.storage.cluster import LEASES, Cluster, Kind
+from whatsam_core.storage.objects import ObjectStore
+from whatsam_operator.handlers.watch import Watch
+from whatsam_operator.planning.deployment import Rendering
+from whatsam_operator.planning.planner import named_boots
+from whatsam_operator.services.clock import Clock, now
+from whatsam_operator.services.index import Index
+from whatsam_operator.services.knowledge import Knowledge
+from whatsam_operator.services.leadership import Leadership
+from whatsam_operator.services.leases import LeaseReader
+from whatsam_operator.services.metrics import OperatorMetrics
+from whatsam_operator.services.reconciler import Reconciler
+from whatsam_operator.services.remains import RemainsService
+from whatsam_operator.services.resync import Resync
+from whatsam_operator.services.stories import StoryTeller
+from whatsam_operator.services.sweep import Sweep
+from whatsam_operator.services.term import Term
+from whatsam_operator.services.writer import Writer
+from whatsam_operator.settings import OperatorSettings
+from whatsam_operator.storage.kube import Kube
+from whatsam_operator.storage.leader_lease import LeaderLease
+from whatsam_operator.storage.states import States
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a process has once."""
+
+    settings: OperatorSettings
+    cluster: Cluster
+    store: ObjectStore
+    metrics: OperatorMetrics
+    clock: Clock
+    leadership: Leadership
+
+
+async def make_context(
+    settings: OperatorSettings, *, clock: Clock = now, metrics: OperatorMetrics | None = None
+) -> Context:
+    """Connect nothing yet: the clients are made, the first call opens connections."""
+    cluster = await Cluster.connect(user_agent="whatsam-operator")
+    store = ObjectStore(
+        settings.s3_url,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+        settings.s3_bucket,
+        settings.s3_region,
+        timeout=5.0,
+    )
+    timings = settings.election_timings()
+    lease = LeaderLease(cluster, (settings.namespace, settings.leader_lease_name), timings.request_timeout)
+    # The suffix tells two lives of one pod apart: a restarted container must not renew what it does not know it has.
+    identity = f"{settings.pod_name}_{secrets.token_hex(4)}"
+    return Context(
+        settings=settings,
+        cluster=cluster,
+        store=store,
+        metrics=metrics or OperatorMetrics(),
+        clock=clock,
+        leadership=Leadership(lease, identity, timings, clock),
+    )
+
+
+def make_term(context: Context) -> Term:
+    """Everything for one term of leadership, knowing nothing yet."""
+    settings, clock = context.settings, context.clock
+    wake = asyncio.Event()
+    kube = Kube(context.cluster, context.leadership.require)
+    index = Index(wake.set)
+    knowledge = Knowledge()
+    leases = LeaseReader(
+        kube,
+        clock,
+        named=lambda: named_boots(index.sessions.values()),
+        changed=wake.set,
+        period=settings.lease_read_period,
+    )
+    states = States(context.store, settings.installation_id)
+    remains = RemainsService(kube, states, index, knowledge, clock)
+    stories = StoryTeller(kube)
+    reconciler = Reconciler(
+        index=index,
+        leases=leases,
+        writer=Writer(
+            kube=kube,
+            index=index,
+            leases=leases,
+            remains=remains,
+            knowledge=knowledge,
+            metrics=context.metrics,
+            clock=clock,
+        ),
+        knowledge=knowledge,
+        stories=stories,
+        rendering=Rendering(connector_image=settings.connector_image),
+        metrics=context.metrics,
+        clock=clock,
+        concurrent_writes=settings.concurrent_writes,
+        wake=wake,
+    )
+    resync = Resync(kube, index, knowledge, clock, settings.resync_period)
+    watch = Watch(_feeder(index, leases, clock), interrupted=resync.ask)
+    return Term(
+        resync=resync,
+        leases=leases,
+        reconciler=reconciler,
+        stories=stories,
+        sweep=Sweep(remains, reconciler.alone_with, settings.sweep_period),
+        watch=watch.run,
+    )
+
+
+def _feeder(index: Index, leases: LeaseReader, clock: Clock) -> Callable[[Kind, dict[str, Any], bool], None]:
+    def feed(kind: Kind, raw: dict[str, Any], removed: bool) -> None:
+        metadata = raw["metadata"]
+        if kind is LEASES:
+            leases.hint(raw, removed=removed)
+        elif removed:
+            index.remove(kind, (metadata["namespace"], metadata["name"]), metadata["uid"])
+        else:
+            index.put(kind, raw, clock().steady)
+
+    return feed

@@ -1,0 +1,1 @@
+"""How the world reaches the operator: kopf's watch events and the health endpoint."""

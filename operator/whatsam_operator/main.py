@@ -1,0 +1,108 @@
+"""The operator's process: settings, logs, health, leader election. `whatsam-operator` calls `main`."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import Any, Final
+
+from whatsam_core.errors import WhatsamError
+from whatsam_core.logging import configure, get_logger
+from whatsam_core.settings import load, refuse
+from whatsam_operator.factory import Context, make_context, make_term
+from whatsam_operator.handlers.health import HealthServer
+from whatsam_operator.services.clock import now
+from whatsam_operator.settings import OperatorSettings
+
+LOOP_LAG: Final = 10.0
+"""Seconds without a turn of the event loop after which the process calls itself dead."""
+CONTACT: Final = 30.0
+"""Seconds without an answer of the API server about the Lease after which the process is not ready."""
+STOP_WITHIN: Final = 15.0
+"""Seconds for an orderly end; then the process ends anyhow: its leadership is over by then."""
+
+log = get_logger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        settings = load(OperatorSettings)
+        settings.election_timings()
+    except WhatsamError as error:
+        refuse(error)
+    configure("whatsam-operator", settings.log_level)
+    sys.exit(asyncio.run(run(settings)))
+
+
+async def run(settings: OperatorSettings) -> int:
+    """Everything between start and end; the exit code."""
+    context = await make_context(settings)
+    pulse = _Pulse()
+    health = HealthServer(
+        settings.port,
+        live=pulse.probe,
+        ready=lambda: _ready(context),
+        metrics=context.metrics.expose,
+    )
+    health.start()
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    work = asyncio.create_task(_lead(context))
+    beat = asyncio.create_task(pulse.run())
+    stop = asyncio.create_task(stopped.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    broke = work.done()
+    loop.call_later(STOP_WITHIN, _give_up)
+    for task in (work, stop, beat):
+        task.cancel()
+    results = await asyncio.gather(work, stop, beat, return_exceptions=True)
+    if broke and isinstance(results[0], BaseException):
+        log.error("operator_broke", exc_info=results[0])
+    health.stop()
+    await context.cluster.close()
+    await context.store.close()
+    return 1 if broke else 0
+
+
+async def _lead(context: Context) -> None:
+    def leading(yes: bool) -> None:
+        context.metrics.leader.set(1 if yes else 0)
+
+    async def term() -> None:
+        await make_term(context).run()
+
+    await context.leadership.run(term, leading=leading)
+
+
+class _Pulse:
+    """Whether the event loop still turns."""
+
+    def __init__(self) -> None:
+        self._beat = now().steady
+
+    async def run(self) -> None:
+        while True:
+            self._beat = now().steady
+            await asyncio.sleep(1.0)
+
+    def probe(self) -> tuple[bool, dict[str, Any]]:
+        lag = now().steady - self._beat
+        return lag < LOOP_LAG, {"loopLagSeconds": round(lag, 1)}
+
+
+def _ready(context: Context) -> tuple[bool, dict[str, Any]]:
+    """Leader or candidate: ready is who has seen the Lease lately."""
+    looked_at = context.leadership.looked_at
+    ago = None if looked_at is None else now().steady - looked_at
+    details = {"leads": context.leadership.leads, "apiServerAnsweredSecondsAgo": None if ago is None else round(ago, 1)}
+    return ago is not None and ago < CONTACT, details
+
+
+def _give_up() -> None:
+    with contextlib.suppress(Exception):
+        log.error("operator_does_not_stop")
+    os._exit(3)

@@ -1,0 +1,1 @@
+"""What the operator decides: pure functions over a snapshot; no I/O, no clock, no randomness, no logging."""

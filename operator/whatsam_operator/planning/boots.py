@@ -1,0 +1,83 @@
+"""All boots of a snapshot, judged once. Every planning module asks here whether a boot is alive or gone."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from whatsam_core.lease import LeaseTimings
+from whatsam_core.resources import WhatsAppSession
+from whatsam_operator.planning.liveness import Judgement, judge, judge_missing
+from whatsam_operator.planning.snapshot import BootKey, Key, ObservedLease, Snapshot
+from whatsam_operator.planning.views import PodView
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """A boot that has a Lease: what is known of it."""
+
+    lease: ObservedLease
+    pod: PodView | None
+    judgement: Judgement
+
+    @property
+    def key(self) -> BootKey:
+        """Which boot."""
+        return (self.lease.record.namespace, self.lease.record.boot_id)
+
+    @property
+    def pool(self) -> Key:
+        """The pool that it works for."""
+        return (self.lease.record.namespace, self.lease.record.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Boots:
+    """Boots by key, and how many sessions each has."""
+
+    by_key: Mapping[BootKey, Boot]
+    sessions: Mapping[BootKey, int]
+    """Sessions assigned to each boot, those under way included."""
+    missing: Mapping[BootKey, float]
+    durations: Mapping[Key, int]
+    """Lease duration of each pool in seconds."""
+
+    def judge(self, boot: BootKey, pool: Key) -> Judgement:
+        """The verdict on any boot, also on one without a Lease; `pool` is that of the session that names it."""
+        known = self.by_key.get(boot)
+        if known is not None:
+            return known.judgement
+        duration = max(self.durations.get(pool, 0), LeaseTimings().lease_duration)
+        return judge_missing(self.missing.get(boot), duration)
+
+    def of_pool(self, pool: Key) -> list[Boot]:
+        """The boots of a pool, in the order of their pods' names."""
+        mine = [boot for boot in self.by_key.values() if boot.pool == pool]
+        return sorted(mine, key=lambda boot: (boot.lease.record.pod_name, boot.lease.record.boot_id))
+
+
+def boot_of(session: WhatsAppSession) -> BootKey | None:
+    """The boot that a session is assigned to."""
+    assignment = session.status.assignment
+    return None if assignment is None else (session.metadata.namespace, assignment.boot_id)
+
+
+def pool_of(session: WhatsAppSession) -> Key:
+    """The pool that a session refers to."""
+    return (session.metadata.namespace, session.spec.pool_ref.name)
+
+
+def gather(snapshot: Snapshot) -> Boots:
+    """Judge every Lease of the snapshot and count the sessions of every boot."""
+    by_key = {
+        key: Boot(lease, pod, judge(lease, pod))
+        for key, lease in snapshot.leases.items()
+        for pod in [snapshot.pods.get(lease.record.pod_uid)]
+    }
+    count: Counter[BootKey] = Counter()
+    for session in snapshot.sessions.values():
+        # An assignment under way counts where it goes: its session's old boot is gone or has let go.
+        boot = snapshot.pending.get(session.metadata.uid) or boot_of(session)
+        if boot is not None:
+            count[boot] += 1
+    durations = {key: pool.spec.failover.lease_duration for key, pool in snapshot.pools.items()}
+    return Boots(by_key=by_key, sessions=count, missing=snapshot.missing, durations=durations)

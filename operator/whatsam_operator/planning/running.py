@@ -1,0 +1,90 @@
+"""What to do about one session that is not being deleted. Called by the planner for each."""
+
+from whatsam_core import names
+from whatsam_core.resources import DesiredState, Phase
+from whatsam_operator.planning import adoption, conditions
+from whatsam_operator.planning.assigning import assign_free, release, unschedulable
+from whatsam_operator.planning.boots import pool_of
+from whatsam_operator.planning.case import Case
+from whatsam_operator.planning.decisions import (
+    AdoptState,
+    Decision,
+    DestroyExpiredState,
+    LookUpState,
+    SetFinalizers,
+    SetStatus,
+    Story,
+)
+from whatsam_operator.planning.holder import Hold
+from whatsam_operator.planning.placement import NoPlace
+from whatsam_operator.planning.restarts import plan_restart
+
+
+def plan_running(case: Case) -> list[Decision]:
+    """The next step for the session."""
+    session = case.session
+    if names.FINALIZER_OPERATOR not in session.metadata.finalizers:
+        finalizers = (*session.metadata.finalizers, names.FINALIZER_OPERATOR)
+        version = session.metadata.resource_version
+        return [SetFinalizers(target=case.target, resource_version=version, finalizers=finalizers)]
+    if case.held.hold is Hold.HELD:
+        return plan_restart(case)
+    if case.elder is not None:
+        other = "/".join(case.elder.metadata.key)
+        message = f"the session {other} uses the same device: delete one of them"
+        return _refuse(case, conditions.DUPLICATE, message, stalled=True)
+    in_the_way = _state_first(case)
+    if in_the_way is not None:
+        return in_the_way
+    return _stop(case) if session.spec.desired_state is DesiredState.STOPPED else _start(case)
+
+
+def _start(case: Case) -> list[Decision]:
+    holder = case.session.status.assignment
+    # The pod of the last holder has the newest state as a local file: a boot that lives there needs no restore.
+    prefer = None if holder is None else holder.pod_uid
+    place = case.floor.place(pool_of(case.session), prefer_pod=prefer, engine=case.engine)
+    if isinstance(place, NoPlace):
+        return _refuse(case, place.refusal.value, place.message)
+    return [assign_free(case.session, case.held, place, case.now)]
+
+
+def _stop(case: Case) -> list[Decision]:
+    phase = case.session.status.phase
+    shown = phase if phase is Phase.LOGGED_OUT or phase is Phase.ERROR else Phase.DISCONNECTED
+    story = Story("Stopped", "stopped as spec.desiredState asks; the device stays linked")
+    wanted = conditions.stopped(case.session, case.now.wall)
+    return _some(release(case.session, case.held, phase=shown, wanted=wanted, stories=(story,)))
+
+
+def _state_first(case: Case) -> list[Decision] | None:
+    """What must happen about a state left behind before the session may run; None when nothing is in the way."""
+    session = case.session
+    found = adoption.provenance(session, case.snapshot.states.get(session.metadata.uid), case.now.wall)
+    look = LookUpState(target=case.target)
+    match found:
+        case adoption.Provenance(adoption.Origin.ASK):
+            return [look]
+        case adoption.Provenance(adoption.Origin.UNKNOWN):
+            message = "the object store does not answer: whether an earlier state exists is not known; trying again"
+            # One decision per object and plan: say it first, ask again in the next.
+            return _refuse(case, conditions.STORE_UNREACHABLE, message) or [look]
+        case adoption.Provenance(adoption.Origin.EXPIRED, tombstone) if tombstone is not None:
+            return [DestroyExpiredState(target=case.target, tombstone=tombstone)]
+        case adoption.Provenance(adoption.Origin.ADOPT, tombstone) if tombstone is not None:
+            story = Story("Adopted", "took over the auth state of the deleted session of the same name")
+            version = session.metadata.resource_version
+            return [AdoptState(target=case.target, stories=(story,), resource_version=version, tombstone=tombstone)]
+        case adoption.Provenance(adoption.Origin.FOREIGN):
+            message = "a deleted session of another tenant left its auth state under this name: choose another name"
+            return _refuse(case, conditions.FOREIGN_STATE, message, stalled=True)
+        case _:
+            return None
+
+
+def _refuse(case: Case, reason: str, message: str, *, stalled: bool = False) -> list[Decision]:
+    return _some(unschedulable(case.session, case.held, case.now, reason=reason, message=message, stalled=stalled))
+
+
+def _some(decision: SetStatus | None) -> list[Decision]:
+    return [] if decision is None else [decision]

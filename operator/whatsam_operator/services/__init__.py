@@ -1,0 +1,1 @@
+"""What the operator does: observe, plan again and again, carry decisions out."""

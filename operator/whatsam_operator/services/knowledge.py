@@ -1,0 +1,22 @@
+"""What only this process knows, between two plans: answers of the object store, assignments under way, sightings."""
+
+from dataclasses import dataclass, field
+
+from whatsam_operator.planning.snapshot import BootKey, Key, StateKnowledge
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """One per term of leadership; a new leader starts with none and finds out again."""
+
+    states: dict[str, StateKnowledge] = field(default_factory=dict[str, StateKnowledge])
+    """By session UID: what the object store said about a state left behind."""
+    pending: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
+    """By session UID: the boot that an assignment under way names."""
+    sightings: dict[str, float] = field(default_factory=dict[str, float])
+    last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
+
+    def forget_sessions_but(self, alive: set[str]) -> None:
+        """Drop what is known of sessions that are gone."""
+        for uid in [uid for uid in self.states if uid not in alive]:
+            del self.states[uid]

@@ -1,0 +1,212 @@
+"""Carries one decision out. Called by the reconciler, never for two decisions of one slot at a time.
+
+Every write has a precondition; when it does not hold, `Conflict` says so and nothing was written. What the API server
+answers goes into the index at once, so that the next plan sees it before the watch does.
+"""
+
+import contextlib
+from typing import Any
+
+from whatsam_core import names
+from whatsam_core.lease import LeaseRecord, LeaseState
+from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PDBS, PODS, POOLS, SESSIONS, NotFound
+from whatsam_operator.errors import StalePlan
+from whatsam_operator.planning import stream_replaced
+from whatsam_operator.planning.decisions import (
+    AdoptState,
+    ApplyBudget,
+    ApplyDeployment,
+    Assign,
+    Decision,
+    DeleteLease,
+    DestroyExpiredState,
+    Finalize,
+    LookUpState,
+    RecordTakeover,
+    RevokeLease,
+    SetDeletionCost,
+    SetFinalizers,
+    SetPoolStatus,
+    SetStatus,
+    Tell,
+)
+from whatsam_operator.planning.snapshot import BootKey, Key
+from whatsam_operator.services.clock import Clock
+from whatsam_operator.services.index import Index
+from whatsam_operator.services.knowledge import Knowledge
+from whatsam_operator.services.leases import LeaseReader
+from whatsam_operator.services.metrics import OperatorMetrics
+from whatsam_operator.services.remains import RemainsService
+from whatsam_operator.storage.kube import Kube
+
+Json = dict[str, Any]
+_KINDS = {"session": SESSIONS, "pool": POOLS, "pod": PODS}
+
+
+class Writer:
+    """One per term of leadership."""
+
+    def __init__(
+        self,
+        *,
+        kube: Kube,
+        index: Index,
+        leases: LeaseReader,
+        remains: RemainsService,
+        knowledge: Knowledge,
+        metrics: OperatorMetrics,
+        clock: Clock,
+    ) -> None:
+        self._kube = kube
+        self._index = index
+        self._leases = leases
+        self._remains = remains
+        self._knowledge = knowledge
+        self._metrics = metrics
+        self._clock = clock
+        self._confirmed: set[BootKey] = set()
+        """Boots whose end a fresh read has confirmed: an ended Lease never comes back to life."""
+
+    async def carry_out(self, decision: Decision) -> None:  # noqa: PLR0912 - one branch per kind of decision
+        """Do it. Raises `ClusterError`, `ObjectStoreError` or `OperatorError`; repeating is safe after each."""
+        match decision:
+            case Assign():
+                await self._assign(decision)
+            case SetStatus():
+                await self._set_status(decision)
+            case SetFinalizers():
+                await self._set_finalizers(decision)
+            case RecordTakeover():
+                annotation = (stream_replaced.ANNOTATION, decision.annotation)
+                target = decision.target
+                stored = await self._kube.annotate(
+                    SESSIONS, target.key, decision.resource_version, target.uid, annotation
+                )
+                self._echo(SESSIONS, stored)
+            case LookUpState():
+                await self._remains.look_up(decision)
+            case AdoptState():
+                await self._remains.adopt(decision)
+            case DestroyExpiredState():
+                await self._remains.destroy_expired(decision)
+            case Finalize():
+                await self._remains.finalize(decision)
+            case RevokeLease():
+                await self._revoke(decision)
+            case DeleteLease():
+                await self._delete_lease(decision)
+            case ApplyDeployment():
+                self._echo(DEPLOYMENTS, await self._kube.apply(DEPLOYMENTS, decision.body, create=decision.create))
+            case ApplyBudget():
+                self._echo(PDBS, await self._kube.apply(PDBS, decision.body, create=decision.create))
+            case SetDeletionCost():
+                annotation = (names.ANNOTATION_POD_DELETION_COST, str(decision.cost))
+                stored = await self._kube.annotate(PODS, decision.target.key, None, decision.target.uid, annotation)
+                self._echo(PODS, stored)
+            case SetPoolStatus():
+                status = decision.status.to_wire()
+                key = decision.target.key
+                self._echo(POOLS, await self._kube.patch_status(POOLS, key, decision.resource_version, status))
+            case Tell():
+                pass  # its stories are told by the caller, as those of every decision
+            case _:
+                raise TypeError(f"nobody knows how to carry out {type(decision).__name__}")
+
+    async def refresh(self, decision: Decision) -> None:
+        """Read the object of a failed decision again, so that the next plan does not start from the same mistake.
+
+        Raises `ClusterError` when the API server cannot be asked: whether a write happened is not known then.
+        """
+        target = decision.target
+        if target.kind == "lease":
+            await self._leases.read()
+            return
+        kind = _KINDS[target.kind]
+        if isinstance(decision, ApplyDeployment):
+            kind = DEPLOYMENTS
+        if isinstance(decision, ApplyBudget):
+            kind = PDBS
+        await self._read(kind, target.key)
+
+    async def _read(self, kind: Any, key: Key) -> None:
+        try:
+            raw = await self._kube.get(kind, key)
+        except NotFound:
+            self._index.remove(kind, key, None)
+            return
+        self._echo(kind, raw)
+
+    async def _assign(self, decision: Assign) -> None:
+        if decision.previous is not None:
+            await self._confirm_gone(decision.previous)
+        status: Json = {
+            "epoch": decision.epoch,
+            "assignment": decision.assignment.to_wire(),
+            "next": None,
+            "pairing": None,
+            "phase": decision.phase.value,
+            "migrations": decision.migrations,
+            "conditions": [condition.to_wire() for condition in decision.conditions],
+        }
+        stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
+        self._echo(SESSIONS, stored)
+        self._metrics.assignments.labels(decision.taken_from.value).inc()
+
+    async def _set_status(self, decision: SetStatus) -> None:
+        if decision.previous is not None:
+            await self._confirm_gone(decision.previous)
+        status: Json = {
+            "phase": decision.phase.value,
+            "pairing": None,
+            "observedGeneration": decision.observed_generation,
+            "conditions": [condition.to_wire() for condition in decision.conditions],
+        }
+        if decision.clear_assignment:
+            status |= {"assignment": None, "next": None}
+        stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
+        self._echo(SESSIONS, stored)
+
+    async def _set_finalizers(self, decision: SetFinalizers) -> None:
+        kind, target = _KINDS[decision.target.kind], decision.target
+        self._echo(
+            kind, await self._kube.set_finalizers(kind, target.key, decision.resource_version, decision.finalizers)
+        )
+
+    async def _revoke(self, decision: RevokeLease) -> None:
+        """Only if the Lease is still the one that was judged: its holder may have renewed it meanwhile."""
+        if decision.braked:
+            self._knowledge.last_braked[decision.pool] = self._clock().steady
+        stored = await self._kube.revoke_lease(decision.target.key, decision.resource_version, decision.because)
+        self._confirmed.add(decision.boot)
+        self._leases.wrote(stored)
+        self._metrics.workers_lost.labels(decision.proof.value).inc()
+
+    async def _delete_lease(self, decision: DeleteLease) -> None:
+        target = decision.target
+        with contextlib.suppress(NotFound):
+            await self._kube.delete_lease(target.key, target.uid, decision.resource_version)
+        self._leases.forgot(decision.boot)
+
+    async def _confirm_gone(self, boot: BootKey) -> None:
+        """Read the Lease of the boot that is to lose its session: it must have ended, or not exist."""
+        if boot in self._confirmed:
+            return
+        known = self._leases.book.leases.get(boot)
+        if known is None:
+            # No Lease for a whole duration of fresh reads. One more read, now.
+            if not await self._leases.read() or boot in self._leases.book.leases:
+                raise StalePlan("the Lease of the last holder is back, or cannot be read")
+            self._confirmed.add(boot)
+            return
+        try:
+            record = LeaseRecord.from_wire(await self._kube.get(LEASES, (boot[0], known.record.name)))
+        except NotFound:
+            self._leases.poke()
+            raise StalePlan("the Lease of the last holder was deleted meanwhile") from None
+        if record.state not in (LeaseState.RELEASED, LeaseState.REVOKED):
+            self._leases.poke()
+            raise StalePlan("the Lease of the last holder is held")
+        self._confirmed.add(boot)
+
+    def _echo(self, kind: Any, stored: Json) -> None:
+        self._index.put(kind, stored, self._clock().steady)

@@ -1,0 +1,1 @@
+"""What the operator reads and writes: the Kubernetes API and the object store."""
