@@ -30,10 +30,11 @@ def wanted_files(limits: Limits) -> dict[str, dict[str, str]]:
 
 
 class ControlGroups:
-    """The groups of one node's containers, below `<base>/…/whatsam-node/<node>/`."""
+    """The groups of one node's containers, below `<base>/…/whatsam-node/<owner>/`."""
 
-    def __init__(self, node: str, base: Path = Path("/sys/fs/cgroup")) -> None:
-        self._node = node
+    def __init__(self, owner: str, base: Path = Path("/sys/fs/cgroup")) -> None:
+        """`owner` tells nodes of the same machine apart, also those of other clusters with the same name."""
+        self._owner = owner
         self._base = base
         self._unified = (base / "cgroup.controllers").exists()
         self._warned = False
@@ -60,7 +61,7 @@ class ControlGroups:
 
     def _group(self, controller: str, identifier: str) -> Path:
         top = self._base if self._unified else self._base / controller
-        return top / "whatsam-node" / self._node / identifier
+        return top / "whatsam-node" / self._owner / identifier
 
     def _delegate(self, group: Path) -> None:
         """Version 2: the controllers must be passed down from each level to the next."""
@@ -68,10 +69,12 @@ class ControlGroups:
             (level / "cgroup.subtree_control").write_text("+memory +cpu")
 
     def sweep(self) -> None:
-        """Remove what a killed runtime left behind; nothing of it runs any more."""
+        """Remove everything of this owner, as long as nothing of it runs: at a start, and at the end."""
         for top in [self._base] if self._unified else self._base.glob("*/"):
-            for group in (top / "whatsam-node" / self._node).glob("*/"):
-                remove(group)
+            own = top / "whatsam-node" / self._owner
+            for group in [*own.glob("*/"), own, own.parent]:
+                if group.is_dir():
+                    remove(group)
 
 
 def remove(group: Path) -> None:
@@ -79,7 +82,7 @@ def remove(group: Path) -> None:
     try:
         group.rmdir()
     except OSError as error:
-        log.info("group stays for now: %s", error)
+        log.debug("group stays for now: %s", error)
 
 
 def oom_killed(group: Path) -> bool:

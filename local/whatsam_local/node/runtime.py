@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from whatsam_local.node import cgroups, linux, processes
@@ -50,7 +51,7 @@ class Runtime:
         self._by_pid: dict[int, str] = {}
         self._staging = self.state / "root"
         self._staging.mkdir(parents=True, exist_ok=True)
-        self._groups = cgroups.ControlGroups(self.name)
+        self._groups = cgroups.ControlGroups(f"{self.name}-{sha256(str(self.state).encode()).hexdigest()[:8]}")
         self._groups.sweep()
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ class Runtime:
     def list(self) -> Json:
         """All that is known, for a node that has just started."""
         return {
-            "containers": {identifier: c.record for identifier, c in self.containers.items()},
+            "containers": {i: c.record for i, c in self.containers.items() if not c.forget_at_exit},
             "sandboxes": {uid: s.record for uid, s in self.sandboxes.items()},
         }
 
@@ -228,3 +229,4 @@ class Runtime:
             time.sleep(0.01)
         for identifier in list(self.containers):
             self.forget(identifier)
+        self._groups.sweep()
