@@ -70,12 +70,17 @@ def _root_key() -> bytes:
 class _AfterNeonize:
     """A finder that lets the others find neonize and acts once the package has been executed."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        if name != "neonize":
+    searching = False
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+        if name != "neonize" or cls.searching:
             return None
-        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _AfterNeonize]
-        spec = importlib.util.find_spec(name)
+        cls.searching = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            cls.searching = False
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module

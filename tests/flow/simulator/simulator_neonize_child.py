@@ -1,6 +1,6 @@
-"""One neonize client as a process: commands as JSON lines on standard input, events as JSON lines on descriptor EVENTS_FD.
+"""One neonize client as a process: commands as JSON lines on standard input, events as JSON lines on EVENTS_FD.
 
-Started by `neonize_rig.py` with the environment that `hook_environment` gives; nothing here knows the simulator.
+Started by `simulator_rig.py` with the environment that `hook_environment` gives; nothing here knows the simulator.
 """
 
 import json
@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 logging.basicConfig(level=logging.ERROR)
@@ -68,34 +69,27 @@ def on_event(kind: str, event: Any) -> None:
     emit(event=kind, **fields)
 
 
-def run(client: NewClient, command: dict[str, Any]) -> Any:
-    name = command["command"]
-    if name == "send":
-        return client.send_message(build_jid(command["to"], command.get("server", "s.whatsapp.net")), command["text"]).ID
-    if name == "pair-code":
-        return client.PairPhone(command["number"], False)
-    if name == "create-group":
-        return client.create_group("team", [build_jid(number) for number in command["members"]]).JID.User
-    if name == "send-document":
-        document = client.build_document_message(
-            bytes.fromhex(command["data"]), filename="x.bin", mimetype="application/octet-stream"
-        )
-        return client.send_message(build_jid(command["to"]), document).ID
-    if name == "download":
-        return client.download_any(received[command["id"]].Message).hex()
-    if name == "mark-read":
-        source = received[command["id"]].Info.MessageSource
-        client.mark_read(command["id"], chat=source.Chat, sender=source.Sender, receipt=ReceiptType.READ)
-        return None
-    if name == "on-whatsapp":
-        return [[answer.Query, answer.IsIn] for answer in client.is_on_whatsapp(*command["numbers"])]
-    if name == "set-name":
-        client.set_profile_name(command["text"])
-        return None
-    if name == "logout":
-        client.logout()
-        return None
-    raise ValueError(name)
+def send_document(client: NewClient, to: str, data: str) -> str:
+    document = client.build_document_message(bytes.fromhex(data), filename="x.bin", mimetype="application/octet-stream")
+    return client.send_message(build_jid(to), document).ID
+
+
+def mark_read(client: NewClient, id: str) -> None:
+    source = received[id].Info.MessageSource
+    client.mark_read(id, chat=source.Chat, sender=source.Sender, receipt=ReceiptType.READ)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "send": lambda client, to, text, server: client.send_message(build_jid(to, server), text).ID,
+    "pair-code": lambda client, number: client.PairPhone(number, False),
+    "create-group": lambda client, members: client.create_group("team", [build_jid(n) for n in members]).JID.User,
+    "send-document": send_document,
+    "download": lambda client, id: client.download_any(received[id].Message).hex(),
+    "mark-read": mark_read,
+    "on-whatsapp": lambda client, numbers: [[a.Query, a.IsIn] for a in client.is_on_whatsapp(*numbers)],
+    "set-name": lambda client, text: str(client.set_profile_name(text)),
+    "logout": lambda client: client.logout() and None,
+}
 
 
 def main() -> None:
@@ -108,16 +102,17 @@ def main() -> None:
         try:
             client.connect()
             emit(event="returned")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the test decides what an error means
             emit(event="raised", error=f"{type(error).__name__}: {error}")
 
     threading.Thread(target=connect, daemon=True).start()
     for line in sys.stdin:
-        command = json.loads(line)
+        asked = json.loads(line)
+        number, command = asked.pop("number_of_command"), asked.pop("command")
         try:
-            emit(reply=command["number_of_command"], value=run(client, command))
-        except Exception as error:
-            emit(reply=command["number_of_command"], error=f"{type(error).__name__}: {error}")
+            emit(reply=number, value=COMMANDS[command](client, **asked))
+        except Exception as error:  # noqa: BLE001  as above
+            emit(reply=number, error=f"{type(error).__name__}: {error}")
     os._exit(0)  # neonize's threads keep the interpreter from ending
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-CHILD = Path(__file__).with_name("neonize_child.py")
+CHILD = Path(__file__).with_name("simulator_neonize_child.py")
 WAIT_SECONDS = 40
 
 
