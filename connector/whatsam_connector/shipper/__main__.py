@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 from pathlib import Path
 
 from whatsam_connector.shipper.service import serve
@@ -11,7 +12,11 @@ def main() -> None:
     """Connect to the keeper's socket and ship until it closes."""
     parser = argparse.ArgumentParser(prog="whatsam_connector.shipper", description="Ships auth state for a connector.")
     parser.add_argument("--socket", type=Path, required=True, help="the connector's socket")
-    asyncio.run(serve(parser.parse_args().socket))
+    socket = parser.parse_args().socket
+    # A signal to the whole group ends the connector, which still needs us for the last states; its end is ours.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.run(serve(socket))
 
 
 main()

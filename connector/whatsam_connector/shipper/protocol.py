@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-LINE_LIMIT: Final = 16 << 20
-"""Longest line in bytes; a track command of a session with thousands of bases stays far below."""
+LINE_LIMIT: Final = 1 << 20
+"""Longest line in bytes; the list of quiet sessions of a big worker stays far below."""
 
 
 class _Message(BaseModel):
@@ -60,7 +60,6 @@ class Track(_Message):
     stored: StoredBase | None
     uncertain: bool
     jid: str | None
-    listed: list[str]
 
 
 class Flush(_Message):

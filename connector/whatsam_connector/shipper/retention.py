@@ -8,7 +8,7 @@ last one of a device that the session lost. The mark of it is an empty object wh
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from whatsam_core.sessions_state import BaseRef
@@ -17,6 +17,8 @@ KEEP_OWN: Final = 2
 """The newest one, and the one before it in case the newest turns out to be damaged."""
 PROVEN_AFTER: Final = 8
 """Bases of this epoch that must be stored before epochs older than the previous one lose theirs."""
+KEEP_LOST_DEVICE: Final = timedelta(days=7)
+"""How long the last state of a device is kept after the session lost or replaced that device."""
 _MARK: Final = re.compile(
     r"^(?P<prefix>.+/)held/(?P<until>[0-9]+)-(?P<epoch>[0-9]+)-(?P<boot>[a-z0-9]+)-(?P<seq>[0-9]+)$"
 )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,7 +34,6 @@ from whatsam_connector.state.snapshot import Contents, contents, data_version, o
 from whatsam_core.sessions_state import BaseRef, bases_of, key_object
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 
-KEEP_LOST_DEVICE: Final = timedelta(days=7)
 LIST_EVERY: Final = 64
 """Bases between two listings: they find what a late PUT left behind, and a data key that went missing."""
 
@@ -65,7 +64,9 @@ class SessionShipper:
     _stores: int = 0
     _released: bool = False
     _copying: asyncio.Future[tuple[bytes, Contents, str]] | None = None
+    _list_at: int = 1
     _task: asyncio.Task[None] | None = None
+    _cleaner: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self._lineage = Lineage(
@@ -83,8 +84,8 @@ class SessionShipper:
         self._uncertain = self.track.uncertain
         """A PUT whose end is unknown has a higher number than the stored base."""
         self._jid = self.track.jid
-        self._known = set(bases_of(self.track.listed))
-        self._held = retention.marks_of(self.track.listed)
+        self._known: set[BaseRef] = set()
+        self._held: list[retention.HeldMark] = []
 
     def begin(self) -> asyncio.Task[None]:
         """Start looking. The task ends by itself only after a release; an exception in it is a defect."""
@@ -98,10 +99,10 @@ class SessionShipper:
 
     async def end(self) -> None:
         """Stop looking and close the database."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._cleaner) if task is not None]
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._copying is not None:
             # The copy's thread does not hear of the cancellation; its connection must not close under it.
             await asyncio.gather(self._copying, return_exceptions=True)
@@ -123,9 +124,12 @@ class SessionShipper:
         self._wake.clear()
         waiting = list(self._waiting)
         began = time.monotonic()
+        if any(isinstance(request, Release) for request in waiting):
+            self._close()  # opened again in the way that may roll back what the engine left half done
         try:
             if self._connection is None:
-                self._connection = open_reader(Path(self.track.database))
+                gone = any(isinstance(request, Release) for request in waiting)
+                self._connection = open_reader(Path(self.track.database), engine_gone=gone)
             version = data_version(self._connection)
             if (version != self._clean_version or self._failures) and not await self._ship(version, began):
                 return
@@ -138,6 +142,7 @@ class SessionShipper:
             return
         except (sqlite3.DatabaseError, BaseDamaged) as error:
             self._problem = "DAMAGED"
+            self._failures += 1
             await self._report_behind(str(error))
             self._close()
             await self._answer(waiting, problem="DAMAGED")
@@ -156,6 +161,7 @@ class SessionShipper:
         image, what, sha256 = await asyncio.shield(self._copying)
         self._sha256 = sha256
         if what.jid is None:
+            self._failures = 0
             await self._without_device()
             self._clean_version = version
             return True
@@ -174,7 +180,7 @@ class SessionShipper:
             return False
         self._clean_version = version
         await self._not_behind()
-        await self._clean_up()
+        self._clean_up_beside()
         return True
 
     async def _put(self, image: bytes, what: Contents, sha256: str, jid: str, began: float) -> None:
@@ -195,9 +201,10 @@ class SessionShipper:
 
     async def _hold_newest(self, now: datetime) -> None:
         """The next base has another device: what was stored of the old one stays for a while."""
-        newest = max(self._known, default=None)
-        if newest is not None:
-            held = retention.mark(self.track.prefix, newest, now + KEEP_LOST_DEVICE)
+        if self._stored is not None:
+            key = self._lineage.key(self._stored.seq)
+            newest = BaseRef(self.track.epoch, self._stored.seq, self.track.boot, key)
+            held = retention.mark(self.track.prefix, newest, now + retention.KEEP_LOST_DEVICE)
             await self.store.put(held.key, b"")
             self._held.append(held)
 
@@ -217,22 +224,26 @@ class SessionShipper:
         return False
 
     async def _without_device(self) -> None:
-        if self._stored is None and not any(self._known) and self._jid is None:
+        if self._jid is None:
             self._problem = "NO_DEVICE"
             return
-        if self._problem != "DEVICE_GONE":
-            self._problem = "DEVICE_GONE"
-            await self.say(
-                Behind(uid=self.track.uid, reason="the database lost its device; nothing is stored", device_gone=True)
-            )
+        self._problem = "DEVICE_GONE"
+        await self._report_behind("the database lost its device; nothing is stored any more", device_gone=True)
+
+    def _clean_up_beside(self) -> None:
+        """Deleting must not keep the next state waiting."""
+        if self._cleaner is None or self._cleaner.done():
+            self._cleaner = asyncio.create_task(self._clean_up(), name=f"clean up {self.track.uid}")
 
     async def _clean_up(self) -> None:
         try:
             now = datetime.now(UTC)
-            if self._stores % LIST_EVERY == 0:
+            if self._stores >= self._list_at:
                 listed = [item.key for item in await self.store.list(self.track.prefix)]
                 self._known, self._held = set(bases_of(listed)), retention.marks_of(listed)
-                await self._key_is_ours()
+                self._list_at = self._stores + LIST_EVERY
+                if not await self._key_is_ours():
+                    return
             for ref in retention.superseded(
                 self._known, self._held, epoch=self.track.epoch, boot=self.track.boot, stored=self._stores, now=now
             ):
@@ -254,10 +265,10 @@ class SessionShipper:
                 self._released = True
                 self._close()
 
-    async def _report_behind(self, reason: str) -> None:
+    async def _report_behind(self, reason: str, *, device_gone: bool = False) -> None:
         if self._behind != reason:
             self._behind = reason
-            await self.say(Behind(uid=self.track.uid, reason=reason))
+            await self.say(Behind(uid=self.track.uid, reason=reason, device_gone=device_gone))
 
     async def _not_behind(self) -> None:
         self._failures = 0

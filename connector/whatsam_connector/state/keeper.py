@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -37,8 +37,6 @@ from whatsam_core.sessions_state import session_prefix
 from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
 
 _log = structlog.get_logger("whatsam.state")
-_REMEMBERED: Final = 16
-"""Keys of own bases that the next shipper is told of, so that it can clean up."""
 
 
 class HandoverLike(Protocol):
@@ -77,7 +75,6 @@ class _Session:
     identity: SessionIdentity
     files: SessionFiles
     start: Start
-    listed: list[str]
     next_seq: int
     stored: Replicated | None
     jid: str | None
@@ -136,7 +133,8 @@ class StateKeeper:
         """End the shipper and close the store's client. Sessions that should be stored were released before."""
         await self._shipper.stop()
         for owed in self._owed.values():
-            owed.answer.cancel()
+            if not owed.answer.done():
+                owed.answer.set_exception(StateError("the connector is stopping; the state was not stored any more"))
         for task in self._tasks:
             task.cancel()
         await self._store.close()
@@ -191,7 +189,6 @@ class StateKeeper:
                 identity=identity,
                 files=files,
                 start=start,
-                listed=[ref.key for ref in start.known] + [mark.key for mark in start.held],
                 next_seq=start.next_seq,
                 stored=start.stored,
                 jid=start.jid,
@@ -336,7 +333,6 @@ class StateKeeper:
             stored=_stored(stored) if stored is not None else None,
             uncertain=not certain,
             jid=session.jid,
-            listed=session.listed,
         )
 
     def _heard(self, report: protocol.Report) -> None:
@@ -365,9 +361,6 @@ class StateKeeper:
 
     def _stored(self, session: _Session, report: protocol.Stored) -> None:
         session.jid = report.jid
-        session.device_gone = False
-        key = session.start.lineage.key(report.base.seq)
-        session.listed = [*session.listed, key][-_REMEMBERED:] if key not in session.listed else session.listed
         self._note(session, _replicated(report.base))
 
     def _quiet(self, uid: str, covered: float) -> None:
@@ -410,6 +403,8 @@ class StateKeeper:
             return
         if key is not None and self._sessions.get(session.identity.uid) is session and session.tracked:
             session.start = session.start.with_key(key)
+            # What was stored is sealed with the other key: counting one number as used up makes the shipper store anew.
+            session.next_seq += 1
             self._shipper.send(self._track_command(session))
             for owed in list(self._owed.values()):
                 if owed.request.uid == session.identity.uid:

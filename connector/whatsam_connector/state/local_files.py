@@ -2,6 +2,8 @@
 
 `meta.json` says under which epoch the database was prepared. It is removed before the database is touched and written
 after it, so whatever moment a process is killed in, a file with a meta is whole and a file without one is not used.
+A machine that loses power may tear both; a torn meta is not read and a torn database does not pass SQLite's check, and
+what is old but whole is older than the start base in the store, so the store wins.
 """
 
 import os
@@ -55,7 +57,9 @@ class SessionFiles:
 
     def write_meta(self, meta: Meta) -> None:
         """Declare the database usable under this epoch."""
-        _write_durably(self.meta, meta.model_dump_json(by_alias=True, exclude_none=True).encode())
+        temporary = self.meta.with_name(self.meta.name + ".tmp")
+        temporary.write_bytes(meta.model_dump_json(by_alias=True, exclude_none=True).encode())
+        temporary.replace(self.meta)
 
     def inspect(self) -> Contents | None:
         """What the local database holds, None when there is none. Raises `BaseDamaged`. No engine may have it open."""
@@ -73,13 +77,14 @@ class SessionFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         new = self.folder / "session.db.new"
         _remove_database(new)
-        _write_durably(new, image)
+        new.write_bytes(image)
         change(new)
+        _sync(new)
         if any(Path(f"{new}{suffix}").exists() for suffix in _SIDE_FILES):
             raise BaseDamaged("the restored copy has an unfinished transaction")
         self._unusable()
         new.replace(self.database)
-        _sync_folder(self.folder)
+        _sync(self.folder)
 
     def remove(self) -> None:
         """Delete everything that this pod keeps of the session."""
@@ -89,29 +94,17 @@ class SessionFiles:
 
     def _unusable(self) -> None:
         self.meta.unlink(missing_ok=True)
-        _sync_folder(self.folder)
         # A journal that stays behind would be rolled back into the next database of that name.
         _remove_database(self.database)
-        _sync_folder(self.folder)
 
 
 def _remove_database(path: Path) -> None:
-    for suffix in ("", *_SIDE_FILES):
+    for suffix in (*_SIDE_FILES, ""):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -6,12 +6,13 @@ and it keeps two epochs in a row from starting at the same counters.
 
 import asyncio
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from whatsam_connector.shipper.retention import HeldMark, mark, marks_of
+from whatsam_connector.shipper.retention import KEEP_LOST_DEVICE, mark, marks_of
 from whatsam_connector.state import data_keys
 from whatsam_connector.state.bases import Lineage, RestoredBase, build, digest, read
 from whatsam_connector.state.data_keys import DataKey
@@ -35,8 +36,6 @@ from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStore
 
 SUPPORTED_SCHEMA: Final = 15
 """Newest schema of whatsmeow's store that the pinned engine reads; a test holds it against a real database."""
-KEEP_LOST_DEVICE: Final = timedelta(days=7)
-"""How long the last state of a device is kept after the session lost or replaced that device."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,6 @@ class Start:
     next_seq: int
     stored: Replicated | None
     jid: str | None
-    known: list[BaseRef]
-    held: list[HeldMark]
 
     def with_key(self, key: DataKey) -> Self:
         """The same start with the data key that the store turned out to hold."""
@@ -207,8 +204,6 @@ class Preparation:
             next_seq=max([self.least_seq, *(seq + 1 for seq in own)]),
             stored=None,
             jid=None,
-            known=known,
-            held=held,
         )
         if plan.outcome is not PrepareOutcome.FRESH:
             return await self._store_start_base(start)
@@ -216,7 +211,6 @@ class Preparation:
             # The state that a new pairing replaces: kept for the case that the log-out was an error.
             kept = mark(self.prefix, known[0], now + KEEP_LOST_DEVICE)
             await store.put(kept.key, b"")
-            start = replace(start, held=[*held, kept])
         return start
 
     async def _store_start_base(self, start: Start) -> Start:
@@ -226,22 +220,12 @@ class Preparation:
         now = datetime.now(UTC)
 
         def work() -> tuple[str, bytes, str, str | None]:
-            with_reader = open_reader(self.files.database)
-            try:
-                image = take(with_reader)
-            finally:
-                with_reader.close()
+            with closing(open_reader(self.files.database, engine_gone=True)) as reader:
+                image = take(reader)
             what = contents(image, thorough=False)
             key, sealed = build(start.lineage, seq, image, what, now)
             return key, sealed, digest(image), what.jid
 
         key, sealed, sha256, jid = await asyncio.to_thread(work)
         await self.environment.store.put(key, sealed)
-        ref = BaseRef(start.lineage.epoch, seq, start.lineage.boot, key)
-        return replace(
-            start,
-            next_seq=seq + 1,
-            stored=Replicated(seq, now, covered, sha256),
-            jid=jid,
-            known=[ref, *start.known],
-        )
+        return replace(start, next_seq=seq + 1, stored=Replicated(seq, now, covered, sha256), jid=jid)

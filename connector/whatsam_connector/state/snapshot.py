@@ -1,8 +1,8 @@
 """Consistent copies of a live SQLite database, and what a copy says about itself. Used by shipper and restore.
 
 The engine's file is only ever touched through SQLite: in one process, opening it plainly and closing it again would
-drop the POSIX locks of that process's other connections. The connection may not write, but it is opened for writing,
-because only then it can roll back the journal that a killed engine left behind.
+drop the POSIX locks of that process's other connections. While an engine lives, the shipper's connection is read-only
+in SQLite's strictest sense: whatever goes wrong with locks, it cannot roll back a transaction that is under way.
 """
 
 import sqlite3
@@ -21,17 +21,16 @@ LOCKED_LIMIT: Final = 2.0
 """Seconds a snapshot waits for the engine's lock; a commit takes milliseconds."""
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection to an existing database that never writes and never waits. Raises `sqlite3.OperationalError`."""
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
+def open_reader(path: Path, *, engine_gone: bool) -> sqlite3.Connection:
+    """A connection to an existing database that never waits. Raises `sqlite3.OperationalError`.
+
+    `engine_gone`: a transaction that a killed engine left half done may be rolled back; without it such a file cannot
+    be read until its engine is back.
+    """
+    mode = "rw" if engine_gone else "ro"
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None, check_same_thread=False
     )
-    try:
-        connection.execute("PRAGMA query_only=ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def data_version(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,70 @@
+"""The key ring: bad settings are refused by name, rotation keeps old data keys readable."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whatsam_connector.state import KeyRing, KeyRingInvalid
+from whatsam_connector.state.errors import DataKeyUnusable
+from whatsam_core.sessions_state import WrappedKey
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GOOD = base64.b64encode(b"a" * 32).decode()
+
+
+def wrap(ring: KeyRing, data_key: bytes, prefix: str = "p/") -> WrappedKey:
+    return ring.wrap(data_key, prefix=prefix, tenant="t", nonce=b"n" * 12, created_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        json.dumps({"current": "k1"}),
+        json.dumps({"current": "k1", "keys": {}}),
+        json.dumps({"current": "k2", "keys": {"k1": GOOD}}),
+        json.dumps({"current": "k1", "keys": {"k1": "short"}}),
+        json.dumps({"current": "k1", "keys": {"k1": base64.b64encode(b"a" * 16).decode()}}),
+        json.dumps({"current": "k1", "keys": {"k1": 5}}),
+        json.dumps({"current": "", "keys": {"": GOOD}}),
+        json.dumps({"current": 1, "keys": {"k1": GOOD}}),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name_and_without_its_keys(text: str) -> None:
+    with pytest.raises(KeyRingInvalid, match="WHATSAM_KEYRING") as refusal:
+        KeyRing.parse(text)
+    assert GOOD not in str(refusal.value)
+
+
+@given(data_key=st.binary(min_size=32, max_size=32))
+def test_a_rotated_ring_opens_what_the_old_one_wrapped(data_key: bytes) -> None:
+    old = KeyRing.parse(json.dumps({"current": "k1", "keys": {"k1": GOOD}}))
+    new_key = base64.b64encode(b"b" * 32).decode()
+    rotated = KeyRing.parse(json.dumps({"current": "k2", "keys": {"k1": GOOD, "k2": new_key}}))
+    assert rotated.unwrap(wrap(old, data_key), prefix="p/") == data_key
+    assert wrap(rotated, data_key).key_id == "k2"
+    only_new = KeyRing.parse(json.dumps({"current": "k2", "keys": {"k2": new_key}}))
+    with pytest.raises(DataKeyUnusable, match="does not have"):
+        only_new.unwrap(wrap(old, data_key), prefix="p/")
+
+
+def test_a_data_key_of_another_session_or_tenant_does_not_open() -> None:
+    ring = KeyRing("k1", {"k1": b"a" * 32})
+    record = wrap(ring, b"d" * 32)
+    with pytest.raises(DataKeyUnusable):
+        ring.unwrap(record, prefix="other/")
+    with pytest.raises(DataKeyUnusable):
+        ring.unwrap(record.model_copy(update={"tenant": "x"}), prefix="p/")
+    with pytest.raises(DataKeyUnusable):
+        ring.unwrap(record.model_copy(update={"wrapped": "AAAA"}), prefix="p/")
+
+
+def test_keys_do_not_show_up_in_a_log() -> None:
+    assert "aaaa" not in repr(KeyRing("k1", {"k1": b"a" * 32}))
