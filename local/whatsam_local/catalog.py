@@ -12,6 +12,7 @@ HOST = "10.88.0.1"
 API_SERVICE_ADDRESS = "10.96.0.1"
 """ClusterIP of the Service `kubernetes`: an address of the cluster's loopback, so it needs no proxy."""
 EGRESS_PORT = 3128
+SIMULATOR_PROXY_PORT = 9181
 
 NETWORK = (
     "link set lo up",
@@ -319,7 +320,7 @@ def _simulator(site: Site) -> Part:
             "serve",
             f"--host={HOST}",
             "--tls-port=9182",
-            "--proxy-port=9181",
+            f"--proxy-port={SIMULATOR_PROXY_PORT}",
             "--control-port=9180",
             f"--state={site.layout.state / 'simulator'}",
         ),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from whatsam_core.errors import WhatsamError
 from whatsam_local import down as down_service
 from whatsam_local import pods
 from whatsam_local import status as status_service
@@ -29,6 +30,7 @@ application.add_typer(part_commands, name="part")
 console = Console(highlight=False)
 
 Name = Annotated[str, typer.Argument(help="Name of the part, as in `status`")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Of the pod")]
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -109,27 +111,36 @@ def execute(context: typer.Context) -> None:
 
 @application.command()
 def signal(
-    pod: Annotated[str, typer.Argument(help="Name of the pod")],
-    number: Annotated[str, typer.Argument(metavar="SIGNAL", help="KILL, STOP, CONT, TERM …")],
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every process of the container, not only its first")
-    ] = False,
-    namespace: Annotated[str, typer.Option("--namespace", "-n")] = NAMESPACE,
+    pod: Annotated[str, typer.Option(help="Name of the pod")],
+    name: Annotated[str, typer.Option("--signal", help="KILL, STOP, CONT, TERM …")],
+    everything: Annotated[bool, typer.Option("--all", help="All processes of the container")] = False,
+    namespace: Namespace = NAMESPACE,
     container: Annotated[str, typer.Option("--container", "-c", help="Needed when the pod runs several")] = "",
 ) -> None:
-    """Send a signal to the processes of a pod, behind the kubelet's back."""
+    """Send a signal to the processes of a pod, behind the node's back."""
     options = [*(["--all"] if everything else []), *([f"--container={container}"] if container else [])]
-    raise typer.Exit(pods.signal(Layout.find(), namespace, pod, number.removeprefix("SIG"), options))
+    raise typer.Exit(pods.signal(Layout.find(), namespace, pod, name.removeprefix("SIG"), options))
 
 
 @application.command()
 def link(
-    pod: Annotated[str, typer.Argument(help="Name of the pod")],
+    pod: Annotated[str, typer.Option(help="Name of the pod")],
     way: Annotated[str, typer.Argument(metavar="up|down")],
-    namespace: Annotated[str, typer.Option("--namespace", "-n")] = NAMESPACE,
+    namespace: Namespace = NAMESPACE,
 ) -> None:
     """Cut a pod off the network, or connect it again."""
     raise typer.Exit(pods.link(Layout.find(), namespace, pod, way))
+
+
+@application.command()
+def demo() -> None:
+    """Bring the cluster up, then show the main job: pair, talk, lose the pod, talk on."""
+    from whatsam_local.demo import Demo
+
+    layout = Layout.find()
+    with Reporter(console) as reporter:
+        Up(layout, LocalSettings.load(), reporter).run()
+    Demo(layout, console).run()
 
 
 @application.command()
@@ -151,7 +162,7 @@ def main() -> None:
     """Entry point: a foreseen failure is one message and exit code 1, not a traceback."""
     try:
         application()
-    except LocalError as error:
+    except WhatsamError as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 

@@ -36,13 +36,16 @@ def down(layout: Layout, *, keep: bool) -> Ended:
     with launch_lock(layout):
         supervisor = _end(layout.supervisor_record)
         sweep_cgroups(node_name(layout))
-        remove(layout.run)
-        layout.env_file.unlink(missing_ok=True)
-        layout.kubeconfig.unlink(missing_ok=True)
-        if not keep:
-            remove(layout.state)
-        layout.launch_lock.unlink(missing_ok=True)
+        for path in sorted(layout.root.iterdir()):
+            if not survives(path.name, keep=keep):
+                remove(path)
     return Ended(launches, supervisor)
+
+
+def survives(name: str, *, keep: bool) -> bool:
+    """Pure: whether this entry of the cluster's directory stays after its end."""
+    # Doors keep their ports, so that an open terminal finds the next cluster where this one was.
+    return name == "logs" or name.startswith("logs.") or name == "doors.json" or (keep and name == "state")
 
 
 def _end(record: Path) -> bool:
@@ -69,8 +72,9 @@ def sweep_cgroups(node: str, base: Path = Path("/sys/fs/cgroup")) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Remove a tree of ours, also where something made a directory unreadable for its owner."""
-    if not directory.exists():
+    """Remove a file or tree of ours, also where something made a directory unreadable for its owner."""
+    if not directory.is_dir():
+        directory.unlink(missing_ok=True)
         return
     for path, names, _ in os.walk(directory):
         for name in names:

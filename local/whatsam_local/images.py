@@ -1,12 +1,9 @@
-"""The local image table: which programs of the checkout stand for which container images.
-
-`launch` writes it before anything runs; `install` writes it again once the simulator has said what engines must trust.
-The process node reads the file whenever it changes.
-"""
+"""The local image table: which programs of the checkout stand for which container images. Written by `launch`."""
 
 import json
+from pathlib import Path
 
-from whatsam_local.catalog import EGRESS_PORT, HOST
+from whatsam_local.catalog import EGRESS_PORT, HOST, SIMULATOR_PROXY_PORT
 from whatsam_local.layout import Layout, write_atomically
 
 PARTS = ("operator", "api", "connector")
@@ -27,13 +24,11 @@ def write_table(layout: Layout, path: str, engine_environment: dict[str, str]) -
     write_atomically(layout.images, json.dumps(table(layout, path, engine_environment), indent=1) + "\n")
 
 
-def towards_simulator(control_url: str) -> dict[str, str]:
-    """What makes engine processes speak to the simulator behind that control API, which must be up."""
+def towards_simulator(state: Path) -> dict[str, str]:
+    """What makes engine processes speak to the simulator of that state directory, which need not run yet."""
     from whatsam_simulator import hook_environment
-    from whatsam_simulator.client import SimulatorClient
 
-    with SimulatorClient(control_url) as simulator:
-        return hook_environment(simulator.info())
+    return hook_environment(state, f"http://{HOST}:{SIMULATOR_PROXY_PORT}")
 
 
 def towards_whatsapp() -> dict[str, str]:

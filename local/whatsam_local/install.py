@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import yaml
 
-from whatsam_local import images, machine
 from whatsam_local.catalog import HOST
 from whatsam_local.credentials import Credentials
 from whatsam_local.doors import read_ports
@@ -18,7 +17,6 @@ from whatsam_local.kubectl import Kubectl
 from whatsam_local.launch import NAMESPACE, node_name
 from whatsam_local.layout import Layout
 from whatsam_local.progress import Reporter
-from whatsam_local.settings import LocalSettings, WhatsApp
 
 BUCKET = "whatsam"
 _REGION = "us-east-1"
@@ -32,14 +30,12 @@ class Installer:
     """Installs into the cluster of one checkout."""
 
     layout: Layout
-    settings: LocalSettings
     reporter: Reporter
 
     def prepare(self) -> None:
         """What any workload needs: a node that takes pods, a bucket, the namespace. Raises LocalError."""
         kubectl = Kubectl.of(self.layout)
         with self.reporter.step("Registering the node"):
-            self._write_images()
             kubectl.run("wait", "--for=create", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
             kubectl.run("wait", "--for=condition=Ready", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
         with self.reporter.step("Preparing the object store"):
@@ -59,22 +55,12 @@ class Installer:
             kubectl.run("wait", "--for=create", "deployment/default", f"--timeout={_DEPLOYMENTS_WITHIN}s")
             self._available(kubectl, "default")
 
-    def _write_images(self) -> None:
-        path = machine.system_path(self.layout.checkout / ".venv" / "bin")
-        if self.settings.whatsapp is WhatsApp.SIMULATOR:
-            port = read_ports(self.layout.doors)["simulator"]
-            engine = images.towards_simulator(f"http://127.0.0.1:{port}")
-        else:
-            engine = images.towards_whatsapp()
-        images.write_table(self.layout, path, engine)
-
     def _make_bucket(self, credentials: Credentials) -> None:
         """SeaweedFS answers before it has a place to write to; so write something."""
         import urllib3
         from minio import Minio
         from minio.error import MinioException
         from urllib3.exceptions import HTTPError
-        from urllib3.util import Retry
 
         port = read_ports(self.layout.doors)["s3"]
         client = Minio(
@@ -83,7 +69,7 @@ class Installer:
             secret_key=credentials.s3_secret_key,
             secure=False,
             region=_REGION,
-            http_client=urllib3.PoolManager(timeout=5.0, retries=Retry(0)),
+            http_client=urllib3.PoolManager(timeout=5.0, retries=False),
         )
         deadline = time.monotonic() + _STORE_WITHIN
         while True:
@@ -149,12 +135,11 @@ def configuration(credentials: Credentials) -> list[dict[str, object]]:
             "WHATSAM_ADMIN_PASSWORD": credentials.admin_password,
         },
     }
-    objects: list[dict[str, object]] = []
-    objects += [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata("whatsam-config"), "data": shared}]
-    objects += [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(name), "stringData": values}
-        for name, values in secrets.items()
-    ]
+    shared_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata("whatsam-config"), "data": shared}
+    objects: list[dict[str, object]] = [dict(shared_map)]
+    for name, values in secrets.items():
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(name), "stringData": values}
+        objects.append(dict(secret))
     return objects
 
 

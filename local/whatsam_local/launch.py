@@ -56,7 +56,8 @@ class Launcher:
             images=layout.images,
             node=node,
         )
-        images.write_table(layout, path, {})
+        engine = images.towards_simulator(layout.state / "simulator") if simulator else images.towards_whatsapp()
+        images.write_table(layout, path, engine)
         write_atomically(layout.state / "valkey.conf", catalog.valkey_configuration(site))
         write_atomically(layout.state / "s3.json", json.dumps(catalog.s3_configuration(site)))
         plan = Plan(

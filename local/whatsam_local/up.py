@@ -35,7 +35,7 @@ class Up:
     reporter: Reporter
 
     def run(self, *, bare: bool = False) -> bool:
-        """Bring the cluster up. True if it was started or completed now, False if it ran already.
+        """Bring the cluster up, or complete one that was cut off. True if it did not run at all before.
 
         `bare`: without Whatsam itself; the next `up` installs it.
         """
@@ -49,13 +49,13 @@ class Up:
                 self.reporter.line("The cluster was started before, but not completed: going on.")
                 self._start_dead_parts()
             self._wait_for_parts()
-            installer = Installer(self.layout, self.settings, self.reporter)
+            installer = Installer(self.layout, self.reporter)
             installer.prepare()
             if bare:
-                return True
+                return started
             installer.install()
             write_atomically(self.layout.installed, Control(self.layout).status()["id"])
-        return True
+        return started
 
     def _complete(self) -> bool:
         try:
