@@ -4,11 +4,11 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from whatsam_core.storage.cluster import LEASES, Cluster, Kind
 from whatsam_core.storage.objects import ObjectStore
-from whatsam_operator.handlers.watch import Watch
+from whatsam_operator.handlers.watch import Feed, Watch
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.planner import named_boots
 from whatsam_operator.services.clock import Clock, now
@@ -28,6 +28,17 @@ from whatsam_operator.settings import OperatorSettings
 from whatsam_operator.storage.kube import Kube
 from whatsam_operator.storage.leader_lease import LeaderLease
 from whatsam_operator.storage.states import States
+
+
+class Watching(Protocol):
+    """Whatever follows the cluster's objects until it is cancelled."""
+
+    async def run(self) -> None:
+        """Feed until cancelled."""
+        ...
+
+
+WatchMaker = Callable[[Feed, Callable[[], None]], Watching]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +80,8 @@ async def make_context(
     )
 
 
-def make_term(context: Context) -> Term:
-    """Everything for one term of leadership, knowing nothing yet."""
+def make_term(context: Context, watch: WatchMaker = Watch) -> Term:
+    """Everything for one term of leadership, knowing nothing yet. `watch` makes what feeds the index."""
     settings, clock = context.settings, context.clock
     wake = asyncio.Event()
     kube = Kube(context.cluster, context.leadership.require)
@@ -107,18 +118,17 @@ def make_term(context: Context) -> Term:
         wake=wake,
     )
     resync = Resync(kube, index, knowledge, clock, settings.resync_period)
-    watch = Watch(_feeder(index, leases, clock), interrupted=resync.ask)
     return Term(
         resync=resync,
         leases=leases,
         reconciler=reconciler,
         stories=stories,
         sweep=Sweep(remains, reconciler.alone_with, settings.sweep_period),
-        watch=watch.run,
+        watch=watch(_feeder(index, leases, clock), resync.ask).run,
     )
 
 
-def _feeder(index: Index, leases: LeaseReader, clock: Clock) -> Callable[[Kind, dict[str, Any], bool], None]:
+def _feeder(index: Index, leases: LeaseReader, clock: Clock) -> Feed:
     def feed(kind: Kind, raw: dict[str, Any], removed: bool) -> None:
         metadata = raw["metadata"]
         if kind is LEASES:

@@ -32,7 +32,7 @@ class HealthServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+            def log_message(self, format: str, *args: Any) -> None:
                 """Probes come every few seconds: nobody wants to read that."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)

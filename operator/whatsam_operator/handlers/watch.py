@@ -81,6 +81,8 @@ class Watch:
     async def run(self) -> None:
         """Watch until cancelled; kopf that breaks is started again."""
         logging.getLogger("kopf").setLevel(logging.WARNING)
+        # Its warning that signals are not its business in this thread is no news to anybody.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         while True:
             runner = _Runner(self._feed)
             try:

@@ -34,7 +34,7 @@ class StoryTeller:
         """Queue the stories; their order is kept."""
         for story in stories:
             self._told[(target.uid, story)] = None
-            log.info("story", about="/".join(target.key), kind=target.kind, reason=story.reason, text=story.message)
+            log.info("story", about="/".join(target.key), kind=target.kind, reason=story.reason, said=story.message)
             try:
                 self._queue.put_nowait((target, story))
             except asyncio.QueueFull:

@@ -1,0 +1,93 @@
+"""Who may be declared dead, and who never."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_kit import START, ended, observed, pod
+
+from whatsam_core.lease import LeaseState
+from whatsam_operator.planning.liveness import Verdict, judge, judge_missing
+from whatsam_operator.planning.views import ContainerView
+
+
+def at(seconds: float) -> ContainerView:
+    return ContainerView(running_since=START + timedelta(seconds=seconds), restarts=1, last_terminated=ended(seconds))
+
+
+@pytest.mark.parametrize(
+    ("lease", "the_pod", "verdict"),
+    [
+        (observed("b"), pod(), Verdict.ALIVE),
+        (observed("b"), None, Verdict.ALIVE),
+        (observed("b", unchanged=5.0), pod(), Verdict.SUSPECT),
+        (observed("b", unchanged=14.9), pod(ready=False), Verdict.SUSPECT),
+        (observed("b", unchanged=15.0), pod(), Verdict.EXPIRED),
+        (observed("b", unchanged=15.0), None, Verdict.EXPIRED),
+        (observed("b", unchanged=15.0, duration_seconds=30), pod(), Verdict.SUSPECT),
+        (observed("b", state=LeaseState.DRAINING), pod(deleting=True), Verdict.DRAINING),
+        (observed("b", state=LeaseState.DRAINING, unchanged=16), pod(), Verdict.EXPIRED),
+        (observed("b", state=LeaseState.RELEASED), pod(), Verdict.RELEASED),
+        (observed("b", state=LeaseState.REVOKED), pod(), Verdict.REVOKED),
+        (observed("b"), pod(container=ContainerView(terminated=ended(3))), Verdict.PROVEN_DEAD),
+        (observed("b"), pod(container=ContainerView(waiting=True, last_terminated=ended(3))), Verdict.PROVEN_DEAD),
+        (observed("b"), pod(container=at(3)), Verdict.PROVEN_DEAD),
+    ],
+)
+def test_a_boot_is_judged_by_its_lease_and_the_end_of_its_container(lease, the_pod, verdict):
+    assert judge(lease, the_pod).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        # The same second as the acquisition: kubelet's times are cut off, it may have been before.
+        ContainerView(terminated=ended(0)),
+        ContainerView(waiting=True, last_terminated=ended(0)),
+        at(0),
+        # The kubelet lost track of the container: it may run.
+        ContainerView(terminated=ended(9, reason="ContainerStatusUnknown")),
+        ContainerView(waiting=True, last_terminated=ended(9, reason="ContainerStatusUnknown")),
+        ContainerView(
+            running_since=START + timedelta(seconds=9),
+            restarts=1,
+            last_terminated=ended(9, reason="ContainerStatusUnknown"),
+        ),
+        # A first run whose clock was set back between its start and the acquisition of its Lease.
+        ContainerView(running_since=START + timedelta(seconds=9)),
+        # The end of the run before, while this one runs.
+        ContainerView(running_since=START, restarts=1, last_terminated=ended(9)),
+        # Nothing is known.
+        ContainerView(),
+        None,
+    ],
+)
+def test_what_is_no_proof_takes_nothing_from_a_boot(container):
+    assert judge(observed("b"), pod(container=container)).verdict is Verdict.ALIVE
+
+
+def test_a_pod_that_is_not_ready_or_going_is_not_dead():
+    assert judge(observed("b"), pod(ready=False, deleting=True, cordoned=True)).verdict is Verdict.ALIVE
+
+
+@pytest.mark.parametrize(
+    ("missing_for", "verdict"),
+    [(None, Verdict.MISSING), (14.9, Verdict.MISSING), (15.0, Verdict.MISSING_EXPIRED)],
+)
+def test_a_missing_lease_is_no_proof_until_a_lease_duration_of_reads_showed_it(missing_for, verdict):
+    assert judge_missing(missing_for, 15.0).verdict is verdict
+
+
+@given(
+    acquired=st.floats(min_value=0, max_value=1000),
+    finished=st.integers(min_value=0, max_value=1000),
+)
+def test_an_end_before_the_acquisition_never_proves_death(acquired, finished):
+    """The kubelet cuts off: an end that it reports as second n happened somewhere in [n, n + 1)."""
+    lease = observed("b", acquired_at=START + timedelta(seconds=acquired))
+    verdict = judge(lease, pod(container=ContainerView(terminated=ended(finished)))).verdict
+    if verdict is Verdict.PROVEN_DEAD:
+        assert finished > acquired
+    if finished >= acquired + 1:
+        assert verdict is Verdict.PROVEN_DEAD
