@@ -80,7 +80,7 @@ async def _prepare_database(settings: ApiSettings, ensure_admin: Callable[[], Aw
             await migrate(settings.database_url.get_secret_value())
             await ensure_admin()
         except ApiError as error:
-            log.warning("database.not_ready", reason=str(error))
+            log.warning("database.not_ready", reason=str(error), cause=str(error.__cause__).partition("\n")[0])
             await asyncio.sleep(RETRY)
         else:
             log.info("database.ready")

@@ -29,8 +29,9 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    asyncpg.UndefinedTableError,
 )
-"""What a stopped, starting, overloaded or frozen server looks like."""
+"""What a stopped, starting, overloaded, frozen or not yet migrated server looks like."""
 
 
 class Database:
