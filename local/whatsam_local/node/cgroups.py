@@ -30,11 +30,13 @@ def wanted_files(limits: Limits) -> dict[str, dict[str, str]]:
 
 
 class ControlGroups:
-    """The groups of one node's containers, below `<base>/…/whatsam-node/<owner>/`."""
+    """The groups of one node's containers, below `<base>/…/whatsam-node/<node>/`.
 
-    def __init__(self, owner: str, base: Path = Path("/sys/fs/cgroup")) -> None:
-        """`owner` tells nodes of the same machine apart, also those of other clusters with the same name."""
-        self._owner = owner
+    The names of two nodes on one machine must differ, also when they belong to different clusters.
+    """
+
+    def __init__(self, node: str, base: Path = Path("/sys/fs/cgroup")) -> None:
+        self._node = node
         self._base = base
         self._unified = (base / "cgroup.controllers").exists()
         self._warned = False
@@ -61,7 +63,7 @@ class ControlGroups:
 
     def _group(self, controller: str, identifier: str) -> Path:
         top = self._base if self._unified else self._base / controller
-        return top / "whatsam-node" / self._owner / identifier
+        return top / "whatsam-node" / self._node / identifier
 
     def _delegate(self, group: Path) -> None:
         """Version 2: the controllers must be passed down from each level to the next."""
@@ -69,9 +71,9 @@ class ControlGroups:
             (level / "cgroup.subtree_control").write_text("+memory +cpu")
 
     def sweep(self) -> None:
-        """Remove everything of this owner, as long as nothing of it runs: at a start, and at the end."""
+        """Remove everything of this node, as long as nothing of it runs: at a start, and at the end."""
         for top in [self._base] if self._unified else self._base.glob("*/"):
-            own = top / "whatsam-node" / self._owner
+            own = top / "whatsam-node" / self._node
             for group in [*own.glob("*/"), own, own.parent]:
                 if group.is_dir():
                     remove(group)

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from whatsam_local.node import cgroups, linux, processes
@@ -51,7 +50,7 @@ class Runtime:
         self._by_pid: dict[int, str] = {}
         self._staging = self.state / "root"
         self._staging.mkdir(parents=True, exist_ok=True)
-        self._groups = cgroups.ControlGroups(f"{self.name}-{sha256(str(self.state).encode()).hexdigest()[:8]}")
+        self._groups = cgroups.ControlGroups(self.name)
         self._groups.sweep()
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
