@@ -46,7 +46,12 @@ class Child:
         output = OutputCapture(process.pid, loop)
         child = cls(process, output)
         child._watch(loop)
-        await loop.connect_read_pipe(lambda: output, os.fdopen(read_end, "rb", buffering=0))
+        try:
+            await loop.connect_read_pipe(lambda: output, os.fdopen(read_end, "rb", buffering=0))
+        except BaseException:
+            child.kill()
+            await asyncio.shield(child.ended)
+            raise
         return child
 
     @property

@@ -7,8 +7,8 @@ from typing import Any
 
 from whatsam_connector.supervision.errors import EngineRefused
 
-_NUMBER = re.compile(r"^\+?[0-9][0-9 ().-]{4,24}$")
-_PERSON_OR_GROUP = re.compile(r"^[0-9]{4,20}(-[0-9]{4,20})?@(s\.whatsapp\.net|lid|g\.us)$")
+_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{4,24}")
+_PERSON_OR_GROUP = re.compile(r"[0-9]{4,20}(-[0-9]{4,20})?@(s\.whatsapp\.net|lid|g\.us)")
 _CONVERSATION_FIELD = b"\x0a"
 """Field 1 of WhatsApp's `Message` (conversation: a string), wire type 2."""
 
@@ -42,10 +42,10 @@ class SendResult:
 
 def recipient_jid(to: str) -> str:
     """JID of a recipient given as number or JID; raises EngineRefused(InvalidRecipient)."""
-    if _PERSON_OR_GROUP.match(to):
+    if _PERSON_OR_GROUP.fullmatch(to):
         return to
     digits = re.sub(r"[^0-9]", "", to)
-    if _NUMBER.match(to) and 5 <= len(digits) <= 20:
+    if _NUMBER.fullmatch(to) and 5 <= len(digits) <= 20:
         return f"{digits}@s.whatsapp.net"
     raise EngineRefused("InvalidRecipient", "the recipient is neither a phone number nor a JID of a person or group")
 

@@ -41,6 +41,7 @@ from whatsam_connector.supervision.errors import (
 )
 from whatsam_connector.supervision.exits import EngineExit, ExitReason, KillCause, classify
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult, message_bytes, recipient_jid
+from whatsam_connector.supervision.redaction import redact
 from whatsam_connector.supervision.sessions import EngineSession, check_devices, start_request
 from whatsam_core.logging import get_logger
 
@@ -74,8 +75,7 @@ class EngineProcess:
         self._on_event = on_event
         self._deadline = hello.deadline
         self._kill_cause: KillCause | None = None
-        self.exited: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
-        """Set when the process is certainly dead and everything it said has been delivered."""
+        self._exited: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(), name=f"engine-{child.pid}")
 
     @classmethod
@@ -141,6 +141,14 @@ class EngineProcess:
         """The hard fence that the engine has confirmed, CLOCK_BOOTTIME seconds."""
         return self._deadline
 
+    @property
+    def exited(self) -> "asyncio.Future[EngineExit]":
+        """Done when the process is certainly dead and everything that it said has been delivered.
+
+        Each access gives a future of the caller's own: one that is cancelled by a time limit hurts nobody else.
+        """
+        return asyncio.shield(self._exited)
+
     async def arm(self, deadline: float) -> None:
         """Move the hard fence; returns when the kernel has it. Raises EngineUnresponsive or EngineGone."""
         await self._ask(lambda request: Arm(request, deadline), ARM_SECONDS, "arm")
@@ -183,13 +191,13 @@ class EngineProcess:
 
     async def stop(self, grace: float) -> EngineExit:
         """Let every session leave and the process end; after `grace` seconds kill it. Returns the confirmed end."""
-        if not self.exited.done():
+        if not self._exited.done():
             self._connection.write(Stop())
             try:
-                await asyncio.wait_for(asyncio.shield(self.exited), grace)
+                await asyncio.wait_for(self.exited, grace)
             except TimeoutError:
                 self._kill(KillCause.HUNG)
-        return await asyncio.shield(self.exited)
+        return await self.exited
 
     def kill(self, *, hung: bool = False) -> None:
         """Send SIGKILL and return at once; `exited` confirms the death. `hung`: the reason that `exited` shall give."""
@@ -217,7 +225,7 @@ class EngineProcess:
 
     async def _effect(self, message: Callable[[int], ToEngine], timeout: float, what: str) -> Answer:
         """A request that changes something at WhatsApp: every failure is either refused or uncertain."""
-        if self.exited.done() or self._child.ended.done():
+        if self._exited.done() or self._child.ended.done():
             raise EngineRefused("EngineGone", "the engine has ended")
         request, future = self._connection.request(message)
         try:
@@ -228,9 +236,9 @@ class EngineProcess:
             self._connection.forget(request)
         match answer:
             case Refused():
-                raise EngineRefused(answer.code, answer.message)
+                raise EngineRefused(answer.code, redact(answer.message))  # the library's words may name people
             case Uncertain():
-                raise EngineUncertain(answer.message)
+                raise EngineUncertain(redact(answer.message))
             case None:
                 raise EngineUncertain(f"no word about {what} within {timeout:g} s")
             case _:
@@ -250,8 +258,8 @@ class EngineProcess:
             return None
 
     def _check_alive(self) -> None:
-        if self.exited.done():
-            raise EngineGone(self.exited.result())
+        if self._exited.done():
+            raise EngineGone(self._exited.result())
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -266,7 +274,7 @@ class EngineProcess:
         reason = classify(code, killed=self._kill_cause, deadline=self._deadline, now=noticed)
         ended = EngineExit(code, reason, self._child.output.detail)
         _log.info("engine ended", engine_pid=self.pid, reason=reason.value, code=code, detail=ended.detail)
-        self.exited.set_result(ended)
+        self._exited.set_result(ended)
         self._connection.close(lambda: EngineGone(ended))
 
     async def _listen(self) -> None:

@@ -8,13 +8,18 @@ import re
 
 MAX_LINE = 400
 
+
+def _quoted(found: re.Match[str]) -> str:
+    return found[1] or '"…"'
+
+
 _RULES = (
     # A pairing QR code is a reference and three keys; with or without its address.
     (re.compile(r"(?:https?://\S*linked_devices\S*|2@\S+)"), "<qr>"),
     (re.compile(r"(?i)(pair(?:ing)? ?code:?\s*)\S+"), r"\1<code>"),
     (re.compile(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b"), "<code>"),
     # Quoted strings may be message texts; the file names of a traceback may stay.
-    (re.compile(r'(?<!File )"(?:[^"\\]|\\.)*"?'), '"…"'),
+    (re.compile(r'(File "[^"]*")|"(?:[^"\\]|\\.)*"?'), _quoted),
     (re.compile(r"(?<![\w])'(?:[^'\\]|\\.)*'"), "'…'"),
     (re.compile(r"`[^`]*`?"), "`…`"),
     (re.compile(r"[^\s<>@\"'=(\[]+@(?:s\.whatsapp\.net|lid|g\.us|c\.us|broadcast|newsletter|bot|hosted\S*)"), "<jid>"),

@@ -7,12 +7,12 @@ from neonize.proto.Neonize_pb2 import JID
 LID_SERVER = "lid"
 PHONE_SERVER = "s.whatsapp.net"
 
-_JID = re.compile(r"^([^.:@\s]+)(?:\.(\d+))?(?::(\d+))?@([a-z0-9.]+)$")
+_JID = re.compile(r"([^.:@\s]+)(?:\.(\d+))?(?::(\d+))?@([a-z0-9.]+)")
 
 
 def parse_jid(text: str) -> JID:
     """`<user>[.<agent>][:<device>]@<server>` as protobuf; raises ValueError for anything else."""
-    match = _JID.match(text)
+    match = _JID.fullmatch(text)
     if match is None:
         raise ValueError("not a JID")
     user, agent, device, server = match.groups()

@@ -7,7 +7,6 @@ after a reconnect, so a time-out or a broken connection says nothing.
 The text is sent as it is: no link preview (neonize would fetch URLs), no mentions parsed out of it.
 """
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,41 +15,11 @@ from neonize.exc import LogoutError, SendMessageError
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from whatsam_connector.engine.neonize_adapter.jids import parse_jid
+from whatsam_connector.engine.neonize_adapter.refusals import refusal
 from whatsam_connector.engine.protocol import Answer, Done, Logout, Refused, Send, Sent, Uncertain
 
 if TYPE_CHECKING:
     from whatsam_connector.engine.neonize_adapter.session import NeonizeSession
-
-_NOT_WRITTEN = re.compile(
-    r"""^(
-        failed\ to\ get\ .*                                  # recipient's LID, devices, group members
-        | no\ LID\ found\ for\ .*
-        | failed\ to\ (marshal|encrypt|create\ sender\ key)\ .*
-        | failed\ to\ send\ message\ node:\ (websocket\ not\ connected|frame\ socket\ is\ closed)
-        | the\ store\ doesn't\ contain\ a\ device\ JID
-        | client\ is\ nil
-        | message\ recipient\ must\ be\ .*
-        | can't\ send\ message\ to\ unknown\ server.*
-        | sending\ to\ non-status\ broadcast\ lists\ .*
-    )$""",
-    re.VERBOSE | re.DOTALL,
-)
-"""whatsmeow's errors (send.go) that come before the stanza is written."""
-
-_SERVER_ERROR = re.compile(r"^server returned error (\d+)")
-
-
-def refusal(request: int, error: str) -> Refused | None:
-    """Refused when `error` (whatsmeow's words) proves that WhatsApp did not take the message, else None."""
-    if answered := _SERVER_ERROR.match(error):
-        return Refused(request, "ServerRefused", f"WhatsApp answered with error {answered[1]}")
-    if "websocket not connected" in error and _NOT_WRITTEN.match(error):
-        return Refused(request, "NotConnected", "not connected to WhatsApp")
-    if error.startswith("no LID found for"):
-        return Refused(request, "UnknownRecipient", "the recipient is not on WhatsApp")
-    if _NOT_WRITTEN.match(error):
-        return Refused(request, "NotSent", error)
-    return None
 
 
 def send(session: "NeonizeSession", request: Send) -> Answer:

@@ -1,0 +1,105 @@
+"""Recipients and messages on their way out, and what whatsmeow's errors prove about them."""
+
+import pylibmagic  # noqa: F401 - brings the library that neonize's import asks for
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
+
+from whatsam_connector.engine.neonize_adapter.refusals import refusal
+from whatsam_connector.supervision import EngineRefused, OutgoingMessage
+from whatsam_connector.supervision.outgoing import message_bytes, recipient_jid
+
+
+@pytest.mark.parametrize(
+    ("to", "jid"),
+    [
+        ("4915112345678", "4915112345678@s.whatsapp.net"),
+        ("+49 (151) 1234-5678", "4915112345678@s.whatsapp.net"),
+        ("4915112345678@s.whatsapp.net", "4915112345678@s.whatsapp.net"),
+        ("101276775976418@lid", "101276775976418@lid"),
+        ("120363021234567890@g.us", "120363021234567890@g.us"),
+        ("4915112345678-1600000000@g.us", "4915112345678-1600000000@g.us"),
+    ],
+)
+def test_recipients(to: str, jid: str) -> None:
+    assert recipient_jid(to) == jid
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "1234",
+        "hello",
+        "+",
+        "status@broadcast",
+        "49151:3@s.whatsapp.net",
+        "120363021234567890@newsletter",
+        "49151@s.whatsapp.net ",
+        "49151\n",
+        "٤٩١٥١١٢٣٤",
+        "1" * 30,
+    ],
+)
+def test_recipients_that_nobody_can_be(to: str) -> None:
+    with pytest.raises(EngineRefused) as refused:
+        recipient_jid(to)
+    assert refused.value.code == "InvalidRecipient"
+
+
+@given(st.text(min_size=1, max_size=300).filter(lambda text: not any(0xD800 <= ord(c) <= 0xDFFF for c in text)))
+def test_a_text_is_whatsapps_own_protobuf(text: str) -> None:
+    data = message_bytes(OutgoingMessage("row", "49151", "text", {"text": text}))
+    assert Message.FromString(data) == Message(conversation=text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "code"),
+    [
+        ("sticker", {}, "UnsupportedType"),
+        ("text", {}, "InvalidMessage"),
+        ("text", {"text": ""}, "InvalidMessage"),
+        ("text", {"text": 7}, "InvalidMessage"),
+        ("text", {"text": "\ud83d"}, "InvalidMessage"),
+        ("text", {"text": "x" * 300_000}, "InvalidMessage"),
+    ],
+)
+def test_messages_that_cannot_be_sent(kind: str, body: dict[str, object], code: str) -> None:
+    with pytest.raises(EngineRefused) as refused:
+        message_bytes(OutgoingMessage("row", "49151", kind, body))
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("server returned error 463", "ServerRefused"),
+        ("failed to send message node: websocket not connected", "NotConnected"),
+        ("failed to get device list: failed to send usync query: websocket not connected", "NotConnected"),
+        ("failed to get user info for 49151@s.whatsapp.net to fill LID cache: info query timed out", "NotSent"),
+        ("no LID found for 49151@s.whatsapp.net from server", "UnknownRecipient"),
+        ("failed to get group members: you're not participating in that group", "NotSent"),
+        ("the store doesn't contain a device JID", "NotSent"),
+    ],
+)
+def test_errors_that_prove_that_nothing_was_sent(error: str, code: str) -> None:
+    answer = refusal(9, error)
+    assert answer is not None
+    assert (answer.id, answer.code) == (9, code)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "timed out waiting for message send response",
+        "websocket disconnected before message send returned response",
+        "websocket not connected",  # whatsmeow says so when it wanted to write the stanza a second time
+        "failed to send message node: write tcp: broken pipe",
+        "frame socket is closed",
+        "something that a later version says",
+        "",
+    ],
+)
+def test_everything_else_stays_uncertain(error: str) -> None:
+    assert refusal(9, error) is None
