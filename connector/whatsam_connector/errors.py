@@ -4,6 +4,7 @@
       NotHolder              this boot does not hold the session (any more): nothing may be done for it
       Fenced                 the Lease is not confirmed: no work may be started
       DatabaseUnavailable    PostgreSQL does not answer, or its tables are not there yet: try again
+      UnstorableRecord       PostgreSQL cannot hold a value of this record: trying again does not help
       TokenRefused           a caller's token is not accepted
         TokenForbidden       a good token of a caller who may not do this
 
@@ -27,6 +28,10 @@ class Fenced(ConnectorError):
 
 class DatabaseUnavailable(ConnectorError):
     """PostgreSQL gives no answer or lacks its tables. The call may or may not have had its effect."""
+
+
+class UnstorableRecord(ConnectorError):
+    """PostgreSQL cannot hold a value of this record, whoever asks and whenever."""
 
 
 class TokenRefused(ConnectorError):

@@ -4,11 +4,13 @@ The operator sets most of it in the pool's Deployment: pool and pod through the 
 `failover`, stores and keys from the ConfigMap and the Secret.
 """
 
+import json
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from whatsam_core.lease import LeaseTimings
 from whatsam_core.resources.session import DNS_LABEL
@@ -39,7 +41,7 @@ class ConnectorSettings(ObjectStoreSettings):
     """PostgreSQL, postgresql://user:password@host:port/database."""
     keyring: SecretStr
     """JSON {"current": "k1", "keys": {"k1": "<base64 of 32 bytes>"}}: wraps the sessions' data keys."""
-    engine_env: dict[str, str] = Field(default_factory=dict)
+    engine_env: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict[str, str])
     """JSON object: environment of engine processes only, for example HTTPS_PROXY or SSL_CERT_FILE."""
 
     lease_duration: float = Field(default=15.0, gt=0)
@@ -63,6 +65,17 @@ class ConnectorSettings(ObjectStoreSettings):
     """Seconds after SIGTERM until engines that still live are killed; less than the pod's grace period (60 s)."""
     api_service_account: str = Field(default="whatsam-api", pattern=DNS_LABEL)
     """Service account, in the connector's namespace, whose tokens may call the connector."""
+
+    @field_validator("engine_env", mode="before")
+    @classmethod
+    def _is_json(cls, value: object) -> object:
+        # Decoded here, not by pydantic-settings, whose own error would not be told by the variable's name.
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('must be a JSON object such as {"HTTPS_PROXY": "http://proxy:3128"}') from None
 
     @field_validator("database_url")
     @classmethod

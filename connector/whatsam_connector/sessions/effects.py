@@ -43,7 +43,10 @@ class LogOut:
 
 @dataclass(frozen=True)
 class Forget:
-    """Empty the journal, delete the local files. Only without an engine."""
+    """Empty the journal, let go of the local files and delete them. Only without an engine."""
+
+    keep_files: bool = False
+    """Leave them where they are."""
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from whatsam_connector.state.records import PrepareOutcome
 from whatsam_core.resources.session import Handover
-
-
-class Preparation(Enum):
-    """How the search for the auth state ended, as far as it matters for what comes next."""
-
-    FRESH = "fresh"
-    """No state and no known device: pair."""
-    RESTORED = "restored"
-    """Taken from the object store."""
-    LOCAL = "local"
-    """The file of this pod is the newest; nobody else ran since."""
-    MISSING = "missing"
-    """A device is known, its state is nowhere. Never pair silently."""
-    FOREIGN_TENANT = "foreign-tenant"
-    EPOCH_BEHIND = "epoch-behind"
-    """The store holds an epoch that is not older than ours: the operator must assign a higher one."""
-    UNREACHABLE = "unreachable"
-    DAMAGED = "damaged"
 
 
 class StopReason(Enum):
@@ -62,7 +45,7 @@ class Begin:
 class PrepareEnded:
     """The auth state was looked for."""
 
-    preparation: Preparation
+    outcome: PrepareOutcome
     jid: str | None = None
     """The device in the local file, if there is one."""
     message: str = ""
@@ -79,6 +62,8 @@ class EngineStartFailed:
     """No engine came to life."""
 
     message: str
+    bad_file: bool = False
+    """The local file does not serve (its device is gone, it cannot be read): look for the state anew."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +206,9 @@ class Stop:
 @dataclass(frozen=True)
 class AssignmentLost:
     """The session is another's, or gone: stop at once, write nothing."""
+
+    keep_files: bool = False
+    """The next epoch runs here too: whether the local file serves it is for its own preparation to say."""
 
 
 Input = (

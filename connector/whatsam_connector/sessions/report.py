@@ -30,7 +30,7 @@ class Report:
 
 
 _STALLED_REASONS = frozenset(
-    {"AuthStateMissing", "AuthStateDamaged", "StateOfAnotherTenant", "LoggedOut", "ClientOutdated"}
+    {"AuthStateMissing", "AuthStateDamaged", "StateOfAnotherTenant", "LoggedOut", "ClientOutdated", "EngineTooOld"}
 )
 """Only a person can help. The other reasons to stay down are for the operator to act on."""
 

@@ -106,6 +106,8 @@ class SessionState:
     store_epoch: int | None = None
     """The newest epoch in the store, when it is not behind ours."""
     handover: Handover | None = None
+    keep_files: bool = False
+    """Lost, but the next epoch runs here too."""
 
     @property
     def may_send(self) -> bool:

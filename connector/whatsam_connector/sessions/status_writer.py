@@ -88,19 +88,21 @@ class StatusWriter:
     async def run(self) -> None:
         """Write for ever; ends when the session is lost."""
         failures = 0
-        while not self._lost:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self._write()
-                failures = 0
-            except ClusterError as error:
-                failures += 1
-                if failures == 1:
-                    _log.warning("status.not_written", session=self._session.metadata.name, error=error.message)
-                self._wake.set()
-                await asyncio.sleep(self._pause(failures))
-        self._idle.set()
+        try:
+            while not self._lost:
+                await self._wake.wait()
+                self._wake.clear()
+                try:
+                    await self._write()
+                    failures = 0
+                except ClusterError as error:
+                    failures += 1
+                    if failures == 1:
+                        _log.warning("status.not_written", session=self._session.metadata.name, error=error.message)
+                    self._wake.set()
+                    await asyncio.sleep(self._pause(failures))
+        finally:
+            self._idle.set()  # whoever waits for a status that nobody writes any more must not wait for ever
 
     def _poke(self) -> None:
         if not self._lost:

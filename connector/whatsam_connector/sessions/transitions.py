@@ -21,9 +21,10 @@ from whatsam_connector.sessions.effects import (
     Spawn,
     StartTimer,
 )
-from whatsam_connector.sessions.inputs import Input, Preparation, StopReason, Timer
+from whatsam_connector.sessions.inputs import Input, StopReason, Timer
 from whatsam_connector.sessions.state import SessionState, ShownCode, Stage, Trouble
 from whatsam_connector.sessions.timings import SessionTimings
+from whatsam_connector.state.records import PrepareOutcome
 from whatsam_core.resources.session import Handover
 
 Step = tuple[SessionState, tuple[Effect, ...]]
@@ -32,14 +33,18 @@ _WITH_ENGINE = frozenset({Stage.PAIRING, Stage.SECURING, Stage.CONNECTING, Stage
 _IDLE = frozenset({Stage.NEW, Stage.WAITING, Stage.FENCED, Stage.HALTED})
 
 _HOPELESS = {
-    Preparation.EPOCH_BEHIND: ("EpochBehindStore", "the object store holds a newer epoch; a higher one is needed"),
-    Preparation.MISSING: (
+    PrepareOutcome.EPOCH_BEHIND: ("EpochBehindStore", "the object store holds a newer epoch; a higher one is needed"),
+    PrepareOutcome.MISSING: (
         "AuthStateMissing",
         "a device is linked, but its auth state is not in the object store; restore the store, "
         "or delete the session and pair again",
     ),
-    Preparation.FOREIGN_TENANT: ("StateOfAnotherTenant", "the stored auth state belongs to another tenant"),
-    Preparation.DAMAGED: ("AuthStateDamaged", "no stored auth state passes its checks; all of it was kept"),
+    PrepareOutcome.FOREIGN_TENANT: ("StateOfAnotherTenant", "the stored auth state belongs to another tenant"),
+    PrepareOutcome.NEWER_ENGINE: (
+        "EngineTooOld",
+        "the auth state was written by a newer engine; upgrade the connector",
+    ),
+    PrepareOutcome.DAMAGED: ("AuthStateDamaged", "no stored auth state passes its checks; all of it was kept"),
 }
 _STORE_AWAY = "the object store does not answer; trying again"
 
@@ -48,21 +53,22 @@ def step(state: SessionState, happened: Input, now: datetime, timings: SessionTi
     """What a session becomes, and what is to be done, when something happens to it at `now`."""
     if isinstance(happened, inputs.EngineGone):
         return _engine_gone(state, happened, now, timings)
+    if isinstance(happened, inputs.AssignmentLost):
+        return _lost(state, happened)
+    if isinstance(happened, inputs.EngineStartFailed):
+        failed = replace(state, engine=False)
+        return _forget(failed) if state.stage is Stage.LOST else _start_failed(failed, happened, timings)
     if state.stage.final:
         return state, ()
     match happened:
         case inputs.Begin():
-            return _next(state)
+            return _next(state) if state.stage is Stage.NEW else (state, ())
         case inputs.PrepareEnded():
             return _prepared(state, happened, timings)
         case inputs.EngineStarted():
             return _started(state, timings)
-        case inputs.EngineStartFailed():
-            return _failed(replace(state, engine=False), Trouble("EngineFailed", happened.message), timings)
         case inputs.Stop():
             return _stop(state, happened.reason, timings)
-        case inputs.AssignmentLost():
-            return _lost(state)
         case inputs.SoftFenced():
             return _fence(state)
         case inputs.LeaseResumed():
@@ -157,10 +163,10 @@ def _close(state: SessionState) -> Step:
 def _prepared(state: SessionState, ended: inputs.PrepareEnded, timings: SessionTimings) -> Step:
     if state.stage is not Stage.PREPARING:
         return state, ()
-    match ended.preparation:
-        case Preparation.FRESH | Preparation.RESTORED | Preparation.LOCAL:
+    match ended.outcome:
+        case PrepareOutcome.FRESH | PrepareOutcome.RESTORED | PrepareOutcome.LOCAL:
             # A local file may hold a device whose state never reached the store: then it must, before anything is said.
-            stored = ended.preparation is Preparation.RESTORED or state.jid is not None
+            stored = ended.outcome is PrepareOutcome.RESTORED or state.jid is not None
             ready = replace(
                 state,
                 prepared=True,
@@ -170,7 +176,7 @@ def _prepared(state: SessionState, ended: inputs.PrepareEnded, timings: SessionT
                 trouble=None,
             )
             return _next(ready)
-        case Preparation.UNREACHABLE:
+        case PrepareOutcome.UNREACHABLE:
             trouble = Trouble("ObjectStoreUnreachable", ended.message or _STORE_AWAY)
             if state.stop is not None and state.stop is not StopReason.LOGOUT:
                 return _close(state)
@@ -178,7 +184,7 @@ def _prepared(state: SessionState, ended: inputs.PrepareEnded, timings: SessionT
             return waiting, (StartTimer(Timer.RETRY, timings.store_retry),)
         case _:
             behind = replace(state, store_epoch=ended.store_epoch)
-            reason, default = _HOPELESS[ended.preparation]
+            reason, default = _HOPELESS[ended.outcome]
             return _halt(behind, Trouble(reason, ended.message or default))
 
 
@@ -284,7 +290,7 @@ def _outdated(state: SessionState) -> Step:
 def _end(state: SessionState, *, at_once: bool) -> Step:
     """Let the engine go; what follows is decided when it is gone."""
     timers = tuple(CancelTimer(timer) for timer in (Timer.LOGIN, Timer.DRAIN, Timer.FLUSH))
-    return replace(state, stage=Stage.ENDING, code=None), (*timers, EndEngine(at_once=at_once))
+    return replace(state, stage=Stage.ENDING, code=None), (*timers, EndEngine(at_once=at_once or not state.linked))
 
 
 def _engine_gone(state: SessionState, gone: inputs.EngineGone, now: datetime, timings: SessionTimings) -> Step:
@@ -302,7 +308,8 @@ def _engine_gone(state: SessionState, gone: inputs.EngineGone, now: datetime, ti
     dead = replace(dead, connected_at=None)
     timers = tuple(CancelTimer(timer) for timer in (Timer.LOGIN, Timer.DRAIN, Timer.FLUSH))
     if state.stage is Stage.LOST:
-        return dead, (*timers, Forget())
+        after, effects = _forget(dead)
+        return after, (*timers, *effects)
     if state.stage is Stage.ENDING:
         after, effects = _after_end(dead, timings)
         return after, (*timers, *effects)
@@ -392,12 +399,27 @@ def _logout_ended(state: SessionState, ended: inputs.LogoutEnded) -> Step:
     return _end(replace(state, logged_out=True, linked=False, halt=trouble), at_once=False)
 
 
-def _lost(state: SessionState) -> Step:
+def _start_failed(state: SessionState, failed: inputs.EngineStartFailed, timings: SessionTimings) -> Step:
+    if state.stage is not Stage.STARTING:
+        return state, ()
+    usable = replace(state, prepared=state.prepared and not failed.bad_file)
+    return _failed(usable, Trouble("EngineFailed", failed.message), timings)
+
+
+def _lost(state: SessionState, lost: inputs.AssignmentLost) -> Step:
+    if state.stage is Stage.LOST:
+        return state, ()
     timers = tuple(CancelTimer(timer) for timer in Timer)
-    lost = replace(state, stage=Stage.LOST, code=None)
+    gone = replace(state, stage=Stage.LOST, code=None, keep_files=lost.keep_files)
     if state.engine:
-        return lost, (*timers, EndEngine(at_once=True))
-    return lost, (*timers, Forget())
+        return gone, (*timers, EndEngine(at_once=True))
+    after, effects = _forget(gone)
+    return after, (*timers, *effects)
+
+
+def _forget(state: SessionState) -> Step:
+    """The last effect of a session that is not ours any more."""
+    return state, (Forget(keep_files=state.keep_files),)
 
 
 def _fence(state: SessionState) -> Step:

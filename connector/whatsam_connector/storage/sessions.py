@@ -1,4 +1,4 @@
-"""WhatsAppSession objects in the Kubernetes API: read, watched, and their status patched. Used by watcher and writer."""
+"""WhatsAppSession objects in the Kubernetes API: read, watched, their status patched. For watcher and status writer."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -1,0 +1,211 @@
+"""Builds a connector from its settings: the one place where real parts are put together. Called by `main`."""
+
+import asyncio
+import base64
+import math
+import secrets
+from collections.abc import Callable
+from importlib.metadata import version
+
+from whatsam_connector.assignments.plan import Me
+from whatsam_connector.assignments.worker import Worker
+from whatsam_connector.clock import Clock, SystemClock
+from whatsam_connector.fence import KernelTimer
+from whatsam_connector.http.calls import Calls
+from whatsam_connector.http.health import Health, Throughput
+from whatsam_connector.http.routes import create_app
+from whatsam_connector.http.server import HttpServer, bind
+from whatsam_connector.http.tokens import TokenChecker
+from whatsam_connector.lease.engines import LivingEngines
+from whatsam_connector.lease.keeper import LeaseKeeper
+from whatsam_connector.lease.tenure import Tenure
+from whatsam_connector.lifecycle import Connector, Parts
+from whatsam_connector.messages.mailroom import Mailroom
+from whatsam_connector.messages.waiters import Waiters
+from whatsam_connector.metrics import ConnectorMetrics
+from whatsam_connector.sessions.ports import SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.runner import RunnerTools, SessionRunner
+from whatsam_connector.sessions.status_patch import Holder
+from whatsam_connector.sessions.timings import SessionTimings
+from whatsam_connector.settings import ConnectorSettings
+from whatsam_connector.state import KeyRing, Replicated, ReplicationTrouble, StateKeeper, StateSettings
+from whatsam_connector.storage.database import Database
+from whatsam_connector.storage.leases import ClusterLeases
+from whatsam_connector.storage.messages import MessageTable
+from whatsam_connector.storage.sessions import ClusterSessions
+from whatsam_connector.supervision import EngineEvent, EngineProcess, EngineSession
+from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
+from whatsam_core.resources.session import WhatsAppSession
+from whatsam_core.storage.cluster import Cluster
+
+_BOOT_ID_BYTES = 6
+_BOOT_ID_LENGTH = 10
+
+
+def new_boot_id() -> str:
+    """Ten lower-case base32 characters; 48 random bits tell the boots of an installation apart."""
+    return base64.b32encode(secrets.token_bytes(_BOOT_ID_BYTES)).decode().lower().rstrip("=")[:_BOOT_ID_LENGTH]
+
+
+def engine_version() -> str:
+    """Name and version of the engine that this connector runs; read without loading it."""
+    return f"neonize-{version('neonize')}"
+
+
+async def build(settings: ConnectorSettings) -> Connector:
+    """A connector that is ready to run. Raises `WhatsamError` or `OSError` when it cannot be built."""
+    clock = SystemClock()
+    boot = new_boot_id()
+    listening = bind(settings.port)
+    port: int = listening.getsockname()[1]
+    cluster = await Cluster.connect(user_agent="whatsam-connector")
+    database = Database(settings.database_url.get_secret_value())
+    table, waiters = MessageTable(database), Waiters()
+    metrics, throughput = ConnectorMetrics(), Throughput()
+    tenure = Tenure(settings.lease_timings())
+    engines = LivingEngines(tenure, clock, KernelTimer(), arm_timeout=tenure.timings.renew_period)
+
+    def may_work() -> bool:
+        return tenure.holds(clock.boottime())
+
+    def count_out(outcome: str) -> None:
+        metrics.outgoing.labels(outcome).inc()
+        throughput.count(outcome)
+
+    mailroom = Mailroom(
+        table,
+        waiters,
+        clock,
+        boot=boot,
+        may_work=may_work,
+        count_out=count_out,
+        count_in=lambda kind, number: metrics.inbound.labels(kind).inc(number),
+    )
+    hooks = _Hooks()
+    state = StateKeeper(_state_settings(settings), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble)
+    sessions = ClusterSessions(cluster, settings.namespace)
+    tools = RunnerTools(
+        spawn=_spawner(settings, engines),
+        auth_state=state,
+        mailroom=mailroom,
+        objects=sessions,
+        clock=clock,
+        timings=SessionTimings(),
+        starts=asyncio.Semaphore(settings.max_concurrent_starts),
+        places=lambda uid: SessionPlaces(settings.state_dir / "sessions" / uid),
+        count_exit=lambda reason: metrics.engine_exits.labels(reason).inc(),
+    )
+
+    def new_runner(session: WhatsAppSession, holder: Holder) -> SessionRunner:
+        return SessionRunner(session, holder, tools)
+
+    worker = Worker(sessions, settings.pod_name, Me(settings.pod_uid, boot), new_runner)
+    hooks.worker = worker
+    keeper = LeaseKeeper(
+        ClusterLeases(cluster, settings.namespace, settings.pool_uid),
+        _first_record(settings, boot, port, clock),
+        tenure=tenure,
+        engines=engines,
+        clock=clock,
+        follower=worker,
+        count_sessions=lambda: len(worker),
+        observe_latency=metrics.renewal,
+    )
+    tokens = TokenChecker(
+        cluster,
+        subject=f"system:serviceaccount:{settings.namespace}:{settings.api_service_account}",
+        monotonic=clock.monotonic,
+    )
+    calls = Calls(boot=boot, find=worker.runner, may_work=may_work, rows=table, waiters=waiters)
+    health = Health(
+        worker_name=settings.pod_name,
+        boot=boot,
+        capacity=settings.sessions_per_worker,
+        worker=worker,
+        tenure=tenure,
+        engines=engines,
+        state=state,
+        database=database,
+        clock=clock,
+        metrics=metrics,
+        throughput=throughput,
+        last_turn=lambda: keeper.last_turn,
+    )
+    return Connector(
+        Parts(
+            cluster=cluster,
+            database=database,
+            table=table,
+            state=state,
+            engines=engines,
+            keeper=keeper,
+            worker=worker,
+            mailroom=mailroom,
+            tokens=tokens,
+            server=HttpServer(create_app(calls, tokens, health), listening),
+            sessions_dir=settings.state_dir / "sessions",
+            shutdown_grace=settings.shutdown_grace,
+        )
+    )
+
+
+class _Hooks:
+    """The state keeper is made before the worker that it reports to."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+
+    def replicated(self, uid: str, replicated: Replicated) -> None:
+        if self.worker is not None:
+            self.worker.replicated(uid, replicated)
+
+    def replication_trouble(self, uid: str, trouble: ReplicationTrouble | None) -> None:
+        if self.worker is not None:
+            self.worker.replication_trouble(uid, None if trouble is None else trouble.reason)
+
+
+def _spawner(settings: ConnectorSettings, engines: LivingEngines) -> SpawnEngine:
+    run_dir = settings.state_dir / "run"
+    run_dir.mkdir(parents=True, exist_ok=True)
+
+    async def spawn(session: EngineSession, on_event: Callable[[EngineEvent], None]) -> EngineProcess:
+        async def start(deadline: float) -> EngineProcess:
+            return await EngineProcess.spawn(
+                [session], environment=settings.engine_env, run_dir=run_dir, deadline=deadline, on_event=on_event
+            )
+
+        return await engines.spawn(start)
+
+    return spawn
+
+
+def _state_settings(settings: ConnectorSettings) -> StateSettings:
+    return StateSettings(
+        state_dir=settings.state_dir,
+        installation_id=settings.installation_id,
+        key_ring=KeyRing.parse(settings.keyring.get_secret_value()),
+        s3_url=settings.s3_url,
+        s3_access_key=settings.s3_access_key.get_secret_value(),
+        s3_secret_key=settings.s3_secret_key.get_secret_value(),
+        s3_bucket=settings.s3_bucket,
+        s3_region=settings.s3_region,
+        engine_version=engine_version(),
+    )
+
+
+def _first_record(settings: ConnectorSettings, boot: str, port: int, clock: Clock) -> LeaseRecord:
+    now = clock.now()
+    return LeaseRecord(
+        name=lease_name(settings.pool, boot),
+        namespace=settings.namespace,
+        pool=settings.pool,
+        pod_name=settings.pod_name,
+        pod_uid=settings.pod_uid,
+        boot_id=boot,
+        endpoint=f"http://{settings.pod_ip}:{port}",
+        state=LeaseState.ACTIVE,
+        acquired_at=now,
+        renewed_at=now,
+        duration_seconds=math.ceil(settings.lease_duration),
+        engine_version=engine_version(),
+    )

@@ -1,0 +1,102 @@
+"""The connector's HTTP API: forwarded sends, health, probes, metrics. Parses, calls one service, answers."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from whatsam_connector.errors import TokenForbidden, TokenRefused
+from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.health import Health
+from whatsam_connector.http.tokens import TokenChecker
+from whatsam_connector.messages.rows import MessageView
+from whatsam_core.metrics import CONTENT_TYPE
+
+_FAILURES = {
+    Refusal.STALE_EPOCH: (409, "STALE_EPOCH", "the session runs here under another epoch; read its status again"),
+    Refusal.NOT_HOLDER: (409, "NOT_HOLDER", "this boot does not hold the session; read its status again"),
+    Refusal.FENCED: (409, "FENCED", "this worker has lost touch with the cluster; the message stays pending"),
+    Refusal.NOT_CONNECTED: (503, "NOT_CONNECTED", "the session is not connected; the message stays pending"),
+    Refusal.UNKNOWN_MESSAGE: (404, "UNKNOWN_MESSAGE", "the session has no such message"),
+    Refusal.DATABASE_UNAVAILABLE: (503, "DATABASE_UNAVAILABLE", "the database does not answer; try again"),
+}
+_WAIT = 5.0
+_LONGEST_WAIT = 30.0
+
+
+def create_app(calls: Calls, tokens: TokenChecker, health: Health) -> FastAPI:
+    """The application; the three services come from the factory."""
+    app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(_session_routes(calls, tokens))
+    app.include_router(_health_routes(health))
+
+    @app.exception_handler(TokenRefused)
+    async def refused(_request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        if isinstance(error, TokenForbidden):
+            return _failure(403, "FORBIDDEN", str(error))
+        return _failure(401, "UNAUTHORIZED", str(error))
+
+    return app
+
+
+def _session_routes(calls: Calls, tokens: TokenChecker) -> APIRouter:
+    async def caller(authorization: Annotated[str | None, Header()] = None) -> None:
+        await tokens.check(authorization)
+
+    router = APIRouter(prefix="/sessions/{uid}", dependencies=[Depends(caller)])
+
+    @router.post("/messages/{message}/send")
+    async def send(  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        uid: str,
+        message: UUID,
+        x_whatsam_epoch: Annotated[int, Header()],
+        x_whatsam_boot: Annotated[str, Header()],
+        wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT)] = _WAIT,
+    ) -> Response:
+        outcome = await calls.send(Address(uid, x_whatsam_epoch, x_whatsam_boot), message, wait)
+        if isinstance(outcome, Refusal):
+            return _failure(*_FAILURES[outcome])
+        return JSONResponse(_wire(outcome), status_code=200 if outcome.settled else 202)
+
+    return router
+
+
+def _health_routes(health: Health) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/live")
+    async def live() -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        problem = health.not_alive()
+        return JSONResponse({"live": problem is None, "problem": problem}, status_code=200 if problem is None else 503)
+
+    @router.get("/ready")
+    async def ready() -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        problem = health.not_ready()
+        return JSONResponse({"ready": problem is None, "problem": problem}, status_code=200 if problem is None else 503)
+
+    @router.get("/health")
+    async def details() -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        return JSONResponse(await health.details())
+
+    @router.get("/metrics")
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        if "application/json" in accept:
+            return JSONResponse(health.figures())
+        return Response(health.exposition(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _wire(view: MessageView) -> dict[str, str | None]:
+    return {
+        "messageId": str(view.id),
+        "status": view.status,
+        "waId": view.wa_id,
+        "timestamp": view.timestamp.isoformat() if view.timestamp else None,
+        "error": view.error,
+    }
+
+
+def _failure(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"code": code, "message": message}, status_code=status)

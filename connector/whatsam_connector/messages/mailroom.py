@@ -1,0 +1,93 @@
+"""Makes the inbox and the outbox of each session, and rings when there is something to send. One per connector."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from whatsam_connector.clock import Clock
+from whatsam_connector.errors import DatabaseUnavailable
+from whatsam_connector.messages.inbox import Inbox, InboxOwner, MessageSink
+from whatsam_connector.messages.outbox import Outbox, OutgoingRows
+from whatsam_connector.messages.receipts import UnknownReceipts
+from whatsam_connector.messages.waiters import Waiters
+from whatsam_connector.state import SendCredit
+from whatsam_core.logging import get_logger
+
+_log = get_logger(__name__)
+
+_POLL = 2.0
+"""Seconds between looks for open messages: notifications get lost with their connection, rows do not."""
+
+
+class MessageRows(MessageSink, OutgoingRows, Protocol):
+    """The table of messages."""
+
+    async def sessions_with_work(self, sessions: list[str]) -> set[str]:
+        """Which of these have an open outgoing message. Raises `DatabaseUnavailable`."""
+        ...
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with the session of each new row, for ever."""
+        ...
+
+
+class Mailroom:
+    """What the message pumps of all sessions share."""
+
+    def __init__(
+        self,
+        rows: MessageRows,
+        waiters: Waiters,
+        clock: Clock,
+        *,
+        boot: str,
+        may_work: Callable[[], bool],
+        count_out: Callable[[str], None],
+        count_in: Callable[[str, int], None],
+    ) -> None:
+        self._rows = rows
+        self._waiters = waiters
+        self._clock = clock
+        self._boot = boot
+        self._may_work = may_work
+        self._count_out = count_out
+        self._count_in = count_in
+
+    def open(self, owner: InboxOwner, journal: Path, epoch: int) -> tuple[Inbox, Outbox]:
+        """The pumps of one session under one epoch."""
+        receipts = UnknownReceipts()
+        outbox = Outbox(
+            session=owner.session,
+            uid=owner.uid,
+            epoch=epoch,
+            boot=self._boot,
+            rows=self._rows,
+            receipts=receipts,
+            credit=SendCredit(),
+            waiters=self._waiters,
+            clock=self._clock,
+            may_work=self._may_work,
+            count=self._count_out,
+        )
+        inbox = Inbox(owner, journal, self._rows, receipts, on_receipts=outbox.wake, count=self._count_in)
+        return inbox, outbox
+
+    async def ring_for_ever(self, sessions: Callable[[], list[str]], wake: Callable[[str], None]) -> None:
+        """Wake the outboxes of sessions that have something to send."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rows.listen(wake))
+            group.create_task(self._poll(sessions, wake))
+
+    async def _poll(self, sessions: Callable[[], list[str]], wake: Callable[[str], None]) -> None:
+        away = False
+        while True:
+            try:
+                for session in await self._rows.sessions_with_work(sessions()):
+                    wake(session)
+                away = False
+            except DatabaseUnavailable as error:
+                if not away:
+                    _log.warning("mailroom.database_away", error=str(error))
+                away = True
+            await asyncio.sleep(_POLL)

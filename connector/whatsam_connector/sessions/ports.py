@@ -1,0 +1,94 @@
+"""What a session's runner needs from the rest of the connector, as protocols. `factory` gives the real ones."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from whatsam_connector.messages.inbox import InboxOwner
+from whatsam_connector.state import Prepared, Replicated, SessionIdentity
+from whatsam_connector.supervision import EngineEvent, EngineExit, EngineSession, OutgoingMessage, SendResult
+from whatsam_core.resources.session import Handover
+
+
+class Engine(Protocol):
+    """An engine process that runs one session."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def exited(self) -> "asyncio.Future[EngineExit]": ...
+    async def arm(self, deadline: float) -> None: ...
+    async def send(self, uid: str, message: OutgoingMessage, timeout: float) -> SendResult: ...
+    async def disconnect(self, uid: str) -> None: ...
+    async def logout(self, uid: str, timeout: float) -> None: ...
+    async def ping(self, timeout: float) -> None: ...
+    async def stop(self, grace: float) -> EngineExit: ...
+    def kill(self) -> None: ...
+
+
+SpawnEngine = Callable[[EngineSession, Callable[[EngineEvent], None]], Awaitable[Engine]]
+"""Start an engine for one session under the present fence deadline. Raises `EngineStartFailed` or `Fenced`."""
+
+
+class AuthState(Protocol):
+    """The state keeper, as a runner uses it."""
+
+    async def prepare(
+        self, identity: SessionIdentity, *, epoch: int, boot: str, jid: str | None, handover: Handover | None
+    ) -> Prepared: ...
+    async def track(self, uid: str) -> None: ...
+    async def flush(self, uid: str, timeout: float) -> Replicated: ...
+    async def release(self, uid: str, timeout: float) -> Handover: ...
+    async def forget(self, uid: str) -> None: ...
+
+
+class SessionInbox(Protocol):
+    """The journal of one session, on its way to the database."""
+
+    @property
+    def behind(self) -> bool: ...
+    def wake(self) -> None: ...
+    async def run(self) -> None: ...
+    async def drain(self, timeout: float) -> bool: ...
+
+
+class SessionOutbox(Protocol):
+    """The outgoing messages of one session."""
+
+    def link(self, engine: Engine) -> None: ...
+    def unlink(self) -> None: ...
+    def wake(self) -> None: ...
+    def replicated(self, covered: float) -> None: ...
+    def inbound(self, at: float) -> None: ...
+    async def quiet(self, timeout: float) -> bool: ...
+    async def run(self) -> None: ...
+
+
+class Mailroom(Protocol):
+    """Makes the two message pumps of a session."""
+
+    def open(self, owner: InboxOwner, journal: Path, epoch: int) -> tuple[SessionInbox, SessionOutbox]: ...
+
+
+@dataclass(frozen=True)
+class SessionPlaces:
+    """Where a session's files are on this pod."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        """whatsmeow's SQLite file."""
+        return self.folder / "session.db"
+
+    @property
+    def journal(self) -> Path:
+        """What the engine has received and the database does not have yet."""
+        return self.folder / "journal"
+
+    @property
+    def owner(self) -> Path:
+        """Whose journal it is, for the next boot of this pod."""
+        return self.folder / "owner.json"

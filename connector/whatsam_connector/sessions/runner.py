@@ -1,0 +1,434 @@
+"""Runs one session under one epoch: feeds `transitions.step` and carries out what it asks for. Started by assignments.
+
+Everything that decides is in `transitions`; this file owns the tasks, the timers, the engine's handle and the order:
+an input is stepped, the report published, the messages let through or stopped, and then the effects are started.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from whatsam_connector.clock import Clock
+from whatsam_connector.errors import Fenced
+from whatsam_connector.messages.inbox import InboxOwner
+from whatsam_connector.sessions import effects, inputs
+from whatsam_connector.sessions.effects import Effect
+from whatsam_connector.sessions.engine_words import translate
+from whatsam_connector.sessions.inputs import Input, Timer
+from whatsam_connector.sessions.ports import AuthState, Engine, Mailroom, SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.report import report
+from whatsam_connector.sessions.state import SessionState, Stage
+from whatsam_connector.sessions.status_patch import Holder, ReplicationView
+from whatsam_connector.sessions.status_writer import SessionObjects, StatusWriter
+from whatsam_connector.sessions.timings import SessionTimings, backoff
+from whatsam_connector.sessions.transitions import step
+from whatsam_connector.state import Prepared, PrepareOutcome, Replicated, SessionIdentity
+from whatsam_connector.supervision import (
+    EngineError,
+    EngineEvent,
+    EngineExit,
+    EngineSession,
+    EngineStartFailed,
+    JournalAdvanced,
+    KeysUploaded,
+    PairingRequest,
+)
+from whatsam_core.errors import WhatsamError
+from whatsam_core.logging import get_logger
+from whatsam_core.resources.session import WhatsAppSession
+
+_log = get_logger(__name__)
+
+_BAD_FILE = frozenset({"DeviceMissing", "DatabaseUnreadable"})
+"""Reasons of `EngineStartFailed` that are about the session's file, not about the engine."""
+
+
+@dataclass(frozen=True)
+class RunnerTools:
+    """What all runners of a connector share."""
+
+    spawn: SpawnEngine
+    auth_state: AuthState
+    mailroom: Mailroom
+    objects: SessionObjects
+    clock: Clock
+    timings: SessionTimings
+    starts: asyncio.Semaphore
+    """Bounds how many sessions restore and start at the same time."""
+    places: Callable[[str], SessionPlaces]
+    count_exit: Callable[[str], None] = lambda _reason: None
+    chance: Callable[[], float] = random.random
+
+
+class SessionRunner:
+    """The life of one session under one epoch on this boot."""
+
+    def __init__(self, session: WhatsAppSession, holder: Holder, tools: RunnerTools) -> None:
+        self._tools = tools
+        self._holder = holder
+        self.uid = session.metadata.uid
+        self.key = f"{session.metadata.namespace}/{session.metadata.name}"
+        self.epoch = holder.epoch
+        self.state = SessionState(
+            epoch=holder.epoch,
+            jid=session.status.jid,
+            phone_number=session.status.phone_number,
+            push_name=session.status.push_name,
+            last_connected_at=session.status.last_connected_at,
+        )
+        self._places = tools.places(self.uid)
+        self._owner = InboxOwner(session=self.key, tenant=session.spec.tenant, uid=self.uid)
+        self._inbox, self.outbox = tools.mailroom.open(self._owner, self._places.journal, holder.epoch)
+        self._writer = StatusWriter(tools.objects, session, holder, tools.clock, self._lost, chance=tools.chance)
+        self._inputs: asyncio.Queue[Input | _Forgotten | _Broken] = asyncio.Queue()
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._engine: Engine | None = None
+        self._kill_newborn = False
+        self._replication: ReplicationView | None = None
+        self._over = asyncio.Event()
+
+    def push(self, happened: Input) -> None:
+        """Something happened to the session."""
+        self._inputs.put_nowait(happened)
+
+    def observe(self, session: WhatsAppSession) -> None:
+        """The watch has a newer object of this session under this epoch."""
+        self._writer.observe(session)
+
+    def replicated(self, replicated: Replicated, behind: str | None) -> None:
+        """The store has more of the session's state. Called several times a second: it does little."""
+        self.outbox.replicated(replicated.covered)
+        view = ReplicationView(replicated.seq, replicated.at, behind)
+        if view != self._replication:
+            self._replication = view
+            self._writer.replicated(view)
+
+    def behind(self, reason: str | None) -> None:
+        """The session's state does not reach the store for this reason, or does again (None)."""
+        if self._replication is not None:
+            self._replication = replace(self._replication, behind=reason)
+            self._writer.replicated(self._replication)
+
+    @property
+    def inbox_behind(self) -> bool:
+        """Whether received messages wait for the database."""
+        return self._inbox.behind
+
+    async def handed_over(self) -> None:
+        """Wait until the session has let go and its status says so."""
+        await self._over.wait()
+        await self._writer.settled()
+
+    async def run(self) -> None:
+        """Live until the assignment is lost and everything of it is gone from this boot."""
+        pumps = [
+            asyncio.create_task(pump, name=f"{name} {self.key}")
+            for name, pump in (
+                ("status", self._writer.run()),
+                ("inbox", self._inbox.run()),
+                ("outbox", self.outbox.run()),
+                ("ping", self._ping_for_ever()),
+            )
+        ]
+        listener = asyncio.create_task(self._live(), name=f"session {self.key}")
+        try:
+            self.push(inputs.Begin())
+            await _until_over(listener, pumps)
+        finally:
+            await self._end_all([listener, *pumps])
+
+    async def _live(self) -> None:
+        while True:
+            happened = await self._inputs.get()
+            if isinstance(happened, _Forgotten):
+                return
+            if isinstance(happened, _Broken):
+                raise happened.error
+            before = self.state
+            self.state, wanted = step(before, happened, self._tools.clock.now(), self._tools.timings)
+            if self.state.stage is not before.stage:
+                _log.info(
+                    "session.stage",
+                    session=self.key,
+                    epoch=self.epoch,
+                    stage=self.state.stage.value,
+                    cause=type(happened).__name__,
+                    trouble=self.state.trouble.reason if self.state.trouble else None,
+                )
+            self._let_messages_through()
+            if self.state.stage is not Stage.LOST:
+                self._writer.publish(report(self.state))
+            for effect in wanted:
+                self._carry_out(effect)
+            if self.state.stage.final:
+                self._over.set()
+
+    def _let_messages_through(self) -> None:
+        if self.state.may_send and self._engine is not None:
+            self.outbox.link(self._engine)
+        else:
+            self.outbox.unlink()
+
+    def _carry_out(self, effect: Effect) -> None:  # one arm for each effect
+        match effect:
+            case effects.Prepare():
+                self._start("prepare", self._prepare())
+            case effects.Spawn():
+                self._start("spawn", self._spawn(pairing=effect.pairing))
+            case effects.EndEngine():
+                self._start("end", self._end_engine(at_once=effect.at_once))
+            case effects.Flush():
+                self._start("flush", self._flush())
+            case effects.Release():
+                self._start("release", self._release())
+            case effects.LogOut():
+                self._start("logout", self._log_out())
+            case effects.Forget():
+                self._start("forget", self._forget(keep_files=effect.keep_files))
+            case effects.StartTimer():
+                self._start_timer(effect.timer, effect.seconds)
+            case effects.BackOff():
+                wait = backoff(effect.failures, self._tools.timings, self._tools.chance())
+                self._start_timer(Timer.RETRY, wait)
+            case effects.CancelTimer():
+                self._cancel_timer(effect.timer)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Start an effect; the one before of the same name is over or not wanted any more."""
+        previous = self._tasks.pop(name, None)
+        if previous is not None:
+            previous.cancel()
+        task = asyncio.create_task(work, name=f"{name} {self.key}")
+        task.add_done_callback(self._effect_ended)
+        self._tasks[name] = task
+
+    def _effect_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Not foreseen: the session's runner ends with it, and assignments starts a new one.
+            self._inputs.put_nowait(_Broken(error))
+
+    def _start_timer(self, timer: Timer, seconds: float) -> None:
+        self._cancel_timer(timer)
+        loop = asyncio.get_running_loop()
+        self._timers[timer] = loop.call_later(seconds, self.push, inputs.TimerFired(timer))
+
+    def _cancel_timer(self, timer: Timer) -> None:
+        handle = self._timers.pop(timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    async def _prepare(self) -> None:
+        session = self._writer.session
+        identity = SessionIdentity(
+            uid=self.uid,
+            namespace=session.metadata.namespace,
+            name=session.metadata.name,
+            tenant=session.spec.tenant,
+        )
+        async with self._tools.starts:
+            if self.state.stage is not Stage.PREPARING:
+                return
+            prepared = await self._tools.auth_state.prepare(
+                identity,
+                epoch=self.epoch,
+                boot=self._holder.boot_id,
+                jid=self.state.jid,
+                handover=session.status.handover,
+            )
+            if prepared.database is not None:
+                await self._tools.auth_state.track(self.uid)
+        _log.info("session.prepared", session=self.key, epoch=self.epoch, outcome=prepared.outcome.name)
+        self.push(inputs.PrepareEnded(prepared.outcome, prepared.jid, _message(prepared), prepared.store_epoch))
+
+    async def _spawn(self, *, pairing: bool) -> None:
+        self._kill_newborn = False
+        self._write_owner()
+        asked = self._writer.session.spec.pairing
+        request = PairingRequest(asked.method.value, asked.phone_number) if pairing else None
+        session = EngineSession(
+            uid=self.uid,
+            database=self._places.database,
+            journal=self._places.journal,
+            jid=None if pairing else self.state.jid,
+            pairing=request,
+        )
+        born: list[Engine] = []
+        first_words: list[EngineEvent] = []
+
+        def on_event(event: EngineEvent) -> None:
+            if not born:
+                first_words.append(event)  # heard once it is known that the engine has started
+            elif born[0] is self._engine:
+                self._hear(event)
+
+        try:
+            async with self._tools.starts:
+                engine = await self._tools.spawn(session, on_event)
+        except (EngineError, Fenced) as error:
+            bad_file = isinstance(error, EngineStartFailed) and error.reason in _BAD_FILE
+            self.push(inputs.EngineStartFailed(str(error), bad_file=bad_file))
+            return
+        born.append(engine)
+        self._engine = engine
+        engine.exited.add_done_callback(lambda ended: self._engine_ended(engine, ended))
+        if self._kill_newborn:
+            engine.kill()
+        self.push(inputs.EngineStarted())
+        for event in first_words:
+            self._hear(event)
+
+    def _hear(self, event: EngineEvent) -> None:
+        if isinstance(event, JournalAdvanced):
+            self.outbox.inbound(event.at)
+            self._inbox.wake()
+            return
+        if isinstance(event, KeysUploaded):
+            # Somebody may use them at once; what they do with us must not be answered before the store has them.
+            self.outbox.inbound(self._tools.clock.monotonic())
+            return
+        happened = translate(event)
+        if happened is not None:
+            self.push(happened)
+
+    def _engine_ended(self, engine: Engine, ended: "asyncio.Future[EngineExit]") -> None:
+        if self._engine is engine:
+            self._engine = None
+        reason = "unknown" if ended.cancelled() or ended.exception() else ended.result().reason.value
+        self._tools.count_exit(reason)
+        _log.info("engine.ended", session=self.key, epoch=self.epoch, reason=reason)
+        self.push(inputs.EngineGone(reason))
+
+    async def _end_engine(self, *, at_once: bool) -> None:
+        engine = self._engine
+        if engine is None:
+            self._kill_newborn = True  # it is being born; if it has ended already, there is nothing to kill
+            return
+        if at_once:
+            engine.kill()
+            return
+        grace = self._tools.timings.stop_grace
+        # A message under way has its answer within this, or its row says that its fate is open.
+        await self.outbox.quiet(grace / 2)
+        try:
+            async with asyncio.timeout(grace):
+                await engine.disconnect(self.uid)
+        except (EngineError, TimeoutError) as error:
+            _log.info("engine.disconnect_failed", session=self.key, error=repr(error))
+        await engine.stop(grace)
+
+    async def _flush(self) -> None:
+        error: str | None = None
+        try:
+            await self._tools.auth_state.flush(self.uid, self._tools.timings.flush_timeout)
+        except WhatsamError as problem:
+            error = str(problem)
+        self.push(inputs.FlushEnded(error))
+
+    async def _release(self) -> None:
+        if not await self._inbox.drain(self._tools.timings.inbox_limit):
+            _log.error("inbox.left_behind", session=self.key)
+        try:
+            handover = await self._tools.auth_state.release(self.uid, self._tools.timings.release_timeout)
+        except WhatsamError as problem:
+            self.push(inputs.ReleaseEnded(None, str(problem)))
+        else:
+            self.push(inputs.ReleaseEnded(handover))
+
+    async def _log_out(self) -> None:
+        engine, error = self._engine, None
+        if engine is None:
+            return  # its end is told by itself
+        try:
+            await engine.logout(self.uid, self._tools.timings.logout_timeout)
+        except EngineError as problem:
+            error = str(problem)
+        self.push(inputs.LogoutEnded(error))
+
+    async def _forget(self, *, keep_files: bool) -> None:
+        for name in ("release", "flush"):
+            await _cancel(self._tasks.pop(name, None))
+        preparing = self._tasks.pop("prepare", None)
+        if preparing is not None:
+            # Not cancelled: a thread of it may be writing the file, which the next epoch's preparation writes too.
+            await asyncio.wait([preparing])
+        emptied = await self._inbox.drain(self._tools.timings.inbox_limit)
+        if emptied and not keep_files:
+            await self._tools.auth_state.forget(self.uid)
+        elif not emptied:
+            # The folder stays: `leftovers` takes the journal over when the database is back.
+            _log.error("inbox.left_behind", session=self.key)
+        if self.state.stage is Stage.LOST:
+            self._inputs.put_nowait(_Forgotten())
+
+    async def _ping_for_ever(self) -> None:
+        timings, misses = self._tools.timings, 0
+        while True:
+            await asyncio.sleep(timings.ping_period)
+            engine = self._engine
+            if engine is None:
+                misses = 0
+                continue
+            try:
+                await engine.ping(timings.ping_timeout)
+                misses = 0
+            except EngineError:
+                misses += 1
+            if misses >= timings.ping_misses and self._engine is engine:
+                _log.error("engine.hangs", session=self.key, pid=engine.pid)
+                misses = 0
+                self.push(inputs.EngineHung())
+
+    def _lost(self) -> None:
+        """The status writer has read that the session is not ours."""
+        self.push(inputs.AssignmentLost())
+
+    def _write_owner(self) -> None:
+        self._places.folder.mkdir(parents=True, exist_ok=True)
+        owner = {"session": self._owner.session, "tenant": self._owner.tenant, "uid": self._owner.uid}
+        self._places.owner.write_text(json.dumps(owner))
+
+    async def _end_all(self, tasks: list[asyncio.Task[None]]) -> None:
+        for timer in tuple(self._timers):
+            self._cancel_timer(timer)
+        for task in (*tasks, *self._tasks.values()):
+            await _cancel(task)
+        engine = self._engine
+        if engine is not None:  # only after an error of ours: nothing may run without its runner
+            engine.kill()
+            await asyncio.wait([engine.exited])
+        self._over.set()
+
+
+@dataclass(frozen=True)
+class _Forgotten:
+    """The last effect is done."""
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """An effect failed in a way that nobody foresaw."""
+
+    error: BaseException
+
+
+def _message(prepared: Prepared) -> str:
+    return "" if prepared.outcome in (PrepareOutcome.FRESH, PrepareOutcome.LOCAL) else prepared.message
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _until_over(listener: asyncio.Task[None], pumps: list[asyncio.Task[None]]) -> None:
+    """Wait for the listener's end; a pump that fails ends the session with its error."""
+    waiting = {listener, *pumps}
+    while listener in waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
