@@ -58,7 +58,7 @@ class Builder:
             return binary
         binary.parent.mkdir(parents=True, exist_ok=True)
         title = f"Building the Kubernetes {KUBERNETES} control plane (once; 6-7 minutes on 2 cores)"
-        with reporter.step(title) as step, _only_one(binary.parent / "lock", step):
+        with reporter.step(title, announce=True) as step, _only_one(binary.parent / "lock", step):
             if binary.exists():
                 step.note = "another build made it"
                 return binary

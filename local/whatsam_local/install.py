@@ -5,6 +5,7 @@ Called by `up` after all parts are ready. Everything here may be repeated.
 
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import yaml
@@ -21,6 +22,7 @@ from whatsam_local.progress import Reporter
 BUCKET = "whatsam"
 _REGION = "us-east-1"
 _NODE_WITHIN = 30  # seconds
+_DEFINITIONS_WITHIN = 30
 _DEPLOYMENTS_WITHIN = 90
 _STORE_WITHIN = 30.0
 
@@ -33,27 +35,26 @@ class Installer:
     reporter: Reporter
 
     def prepare(self) -> None:
-        """What any workload needs: a node that takes pods, a bucket, the namespace. Raises LocalError."""
+        """What any workload needs: a node that takes pods, and a bucket. Raises LocalError."""
         kubectl = Kubectl.of(self.layout)
-        with self.reporter.step("Registering the node"):
-            kubectl.run("wait", "--for=create", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
-            kubectl.run("wait", "--for=condition=Ready", f"node/{node_name(self.layout)}", f"--timeout={_NODE_WITHIN}s")
-        with self.reporter.step("Preparing the object store"):
-            self._make_bucket(Credentials.load_or_make(self.layout.credentials))
-            kubectl.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
+        with (
+            self.reporter.step("Registering the node, preparing the object store"),
+            ThreadPoolExecutor(1) as beside,
+        ):
+            bucket = beside.submit(self._make_bucket, Credentials.load_or_make(self.layout.credentials))
+            node = f"node/{node_name(self.layout)}"
+            kubectl.run("wait", "--for=create", node, f"--timeout={_NODE_WITHIN}s")
+            kubectl.run("wait", "--for=condition=Ready", node, f"--timeout={_NODE_WITHIN}s")
+            bucket.result()
 
     def install(self) -> None:
         """Manifests and Secrets, then waiting until all of it runs. Raises LocalError that says which step failed."""
         kubectl = Kubectl.of(self.layout)
-        credentials = Credentials.load_or_make(self.layout.credentials)
         with self.reporter.step("Installing Whatsam"):
-            kubectl.apply(configuration(credentials))
-            self._apply_manifests(kubectl)
+            self._apply(kubectl, configuration(Credentials.load_or_make(self.layout.credentials)))
         with self.reporter.step("Waiting for operator, API and the default pool"):
-            for deployment in ("whatsam-operator", "whatsam-api"):
-                self._available(kubectl, deployment)
-            kubectl.run("wait", "--for=create", "deployment/default", f"--timeout={_DEPLOYMENTS_WITHIN}s")
-            self._available(kubectl, "default")
+            for deployments in (("whatsam-operator", "whatsam-api"), ("default",)):
+                self._available(kubectl, deployments)
 
     def _make_bucket(self, credentials: Credentials) -> None:
         """SeaweedFS answers before it has a place to write to; so write something."""
@@ -85,27 +86,25 @@ class Installer:
             else:
                 return
 
-    def _apply_manifests(self, kubectl: Kubectl) -> None:
+    def _apply(self, kubectl: Kubectl, configured: list[dict[str, object]]) -> None:
         """Definitions first: the API server must know a kind before an object of it can be applied."""
         overlay = self.layout.checkout / "manifests" / "overlays" / "local"
         objects = [each for each in yaml.safe_load_all(kubectl.run("kustomize", str(overlay))) if each]
         definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
-        kubectl.apply(definitions)
-        kubectl.run(
-            "wait",
-            "--for=condition=Established",
-            *(f"crd/{each['metadata']['name']}" for each in definitions),
-            "--timeout=30s",
-        )
-        kubectl.apply([each for each in objects if each["kind"] != "CustomResourceDefinition"])
+        first = [each for each in objects if each["kind"] == "Namespace"] + definitions
+        kubectl.apply([*first, *configured])
+        named = [f"crd/{each['metadata']['name']}" for each in definitions]
+        kubectl.run("wait", "--for=condition=Established", *named, f"--timeout={_DEFINITIONS_WITHIN}s")
+        kubectl.apply([each for each in objects if each not in first])
 
-    def _available(self, kubectl: Kubectl, deployment: str) -> None:
+    def _available(self, kubectl: Kubectl, deployments: tuple[str, ...]) -> None:
+        named = [f"deployment/{name}" for name in deployments]
         try:
-            kubectl.run(
-                "wait", "--for=condition=Available", f"deployment/{deployment}", f"--timeout={_DEPLOYMENTS_WITHIN}s"
-            )
+            for condition in ("create", "condition=Available"):
+                kubectl.run("wait", f"--for={condition}", *named, f"--timeout={_DEPLOYMENTS_WITHIN}s")
         except LocalError as error:
-            raise LocalError(f"{error}\n{kubectl.explain_deployment(deployment)}") from error
+            told = "\n".join(kubectl.explain_deployment(name) for name in deployments)
+            raise LocalError(f"{error}\n{told}") from error
 
 
 def configuration(credentials: Credentials) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ class Step:
         self._reporter = reporter
         self._task = task
         self._title = title
-        self._told = 0.0
+        self._told = time.monotonic()
         self.note = ""
         """Shown behind the step's name when it is done."""
 
@@ -62,8 +62,10 @@ class Reporter:
         self.console.print(text, soft_wrap=True)
 
     @contextmanager
-    def step(self, title: str) -> Generator[Step]:
-        """Show a step while the block runs, and its time when it is done."""
+    def step(self, title: str, *, announce: bool = False) -> Generator[Step]:
+        """Show a step while the block runs, and its time when it is done. `announce`: say when it begins."""
+        if announce:
+            self.line(f"{title} …")
         began = time.monotonic()
         task = self.bar.add_task(title, total=None) if self.console.is_terminal else None
         step = Step(self, title, task)
