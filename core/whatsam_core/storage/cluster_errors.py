@@ -10,7 +10,6 @@ ClusterError            any foreseen failure of a call
   Expired               410: the resourceVersion is too old to go on from: list again
   Unreachable           refused, cut, timed out, 408, 429, 5xx. A write may or may not have happened
 """
-# ruff: noqa: N818 - callers read `except NotFound`; the suffix would only repeat what the tree's root says
 
 import json
 from http import HTTPStatus
@@ -88,7 +87,15 @@ def error_of(status: int, body: bytes | str, *, what: str, retry_after: float | 
         kind = _BY_STATUS.get(status, ClusterError)
     if kind is Conflict and details.get("reason") == "AlreadyExists":
         kind = AlreadyExists
+    if kind is Invalid and _is_another_life(details):
+        kind = Conflict
     return kind(f"{what}: {message}", status=status, retry_after=retry_after)
+
+
+def _is_another_life(details: dict[str, Any]) -> bool:
+    """A patch with the uid of an object that was deleted and made again: a precondition, though answered with 422."""
+    causes = (details.get("details") or {}).get("causes") or []
+    return any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _status_object(body: bytes | str) -> dict[str, Any]:

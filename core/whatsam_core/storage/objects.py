@@ -3,7 +3,6 @@
 Operator (tombstones, deletion) and connector (auth state) share it. The client is synchronous `minio` in threads of
 its own: a store that hangs must not block the event loop nor the loop's default executor.
 """
-# ruff: noqa: N818 - callers read `except NotFound`; the suffix would only repeat what the tree's root says
 
 import asyncio
 import io

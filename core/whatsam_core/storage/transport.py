@@ -21,6 +21,8 @@ from kubernetes.aio.config import ConfigException
 from whatsam_core.storage.cluster_errors import ClusterError, Unreachable, error_of
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+_ACCEPT: Final = "application/json, */*;q=0.5"
+"""The second half is for documents with a media type of their own, such as the issuer's keys."""
 _CONNECTIONS: Final = 64
 """Watches hold one each; the rest is for calls. A bound, so that a stuck server cannot eat all file descriptors."""
 
@@ -49,7 +51,8 @@ class Transport:
             if os.environ.get("KUBERNETES_SERVICE_HOST"):
                 config.load_incluster_config(configuration)
             else:
-                await config.load_kube_config(client_configuration=configuration)
+                # Named here: the client reads KUBECONFIG once, when it is imported.
+                await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
         except (ConfigException, OSError) as error:
             raise Unreachable(f"no way to a Kubernetes API: {error}; set KUBECONFIG or run in a pod") from error
         return cls(configuration, user_agent=user_agent)
@@ -110,7 +113,7 @@ class Transport:
         response: aiohttp.ClientResponse | None = None
         what = f"{method} {path}"
         try:
-            headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self._user_agent}
+            headers = {"Accept": _ACCEPT, "Content-Type": content_type, "User-Agent": self._user_agent}
             async with asyncio.timeout(head_timeout):
                 settings = await self._configuration.auth_settings()  # reads the token file again when it is due
                 if (bearer := settings.get("BearerToken")) and bearer["value"]:
