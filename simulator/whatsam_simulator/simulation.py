@@ -106,12 +106,12 @@ class Simulation:
     async def start(self) -> Ports:
         """Opens the sockets that clients use."""
         loop, host = asyncio.get_running_loop(), self.options.host
-        self._runner = web.AppRunner(self._site.application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(self._site.application(), access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         server = self._runner.server
         if server is None:
             raise RuntimeError("aiohttp has built no server")
-        site = web.TCPSite(self._runner, host, self.options.tls_port, ssl_context=self._tls, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, host, self.options.tls_port, ssl_context=self._tls)
         await site.start()
         self._proxy = await loop.create_server(
             lambda: ProxyProtocol(self.context, self._tls, server), host, self.options.proxy_port

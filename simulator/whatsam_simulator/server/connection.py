@@ -167,22 +167,29 @@ class Connection:
 
     async def _write(self) -> None:
         """Sends what is queued; several stanzas travel in one websocket message."""
-        with contextlib.suppress(ConnectionError):
+        try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if self._noise is None:
-                    continue
-                delay = self._context.faults.stanza_delay_seconds
-                if delay and self._concerned:
-                    await asyncio.sleep(delay)
-                message = bytearray()
-                while self._outgoing:
-                    stanza = self._outgoing.popleft()
-                    self._trace("to", stanza)
-                    message += _framed(self._noise.seal(self._identity.codec.pack(stanza)))
-                if message:
-                    await self._websocket.send_bytes(bytes(message))
+                if self._noise is not None:
+                    await self._flush(self._noise)
+        except ConnectionError:
+            log.debug("the client has left", extra={"connection": self.id})
+        except Exception:
+            log.exception("a stanza could not be sent; its connection is cut", extra={"connection": self.id})
+            self.cut()
+
+    async def _flush(self, noise: Transport) -> None:
+        delay = self._context.faults.stanza_delay_seconds
+        if delay and self._concerned:
+            await asyncio.sleep(delay)
+        message = bytearray()
+        while self._outgoing:
+            stanza = self._outgoing.popleft()
+            self._trace("to", stanza)
+            message += _framed(noise.seal(self._identity.codec.pack(stanza)))
+        if message:
+            await self._websocket.send_bytes(bytes(message))
 
     @property
     def _concerned(self) -> bool:

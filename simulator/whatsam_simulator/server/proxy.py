@@ -53,7 +53,8 @@ class ProxyProtocol(asyncio.Protocol):
 
     def _answer(self, transport: asyncio.Transport, head: bytes) -> None:
         words = head.split(b"\r\n", 1)[0].split()
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+        # A client that does not wait for the answer before it begins TLS would lose what it has sent.
+        if not head.endswith(b"\r\n\r\n") or len(words) != 3 or not words[2].startswith(b"HTTP/1."):
             self._refuse(transport, "400 Bad Request")
         elif words[0] != b"CONNECT":
             self._refuse(transport, "405 Method Not Allowed")

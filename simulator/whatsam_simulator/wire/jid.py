@@ -7,6 +7,8 @@ from dataclasses import dataclass
 PHONE_SERVER = "s.whatsapp.net"
 LID_SERVER = "lid"
 GROUP_SERVER = "g.us"
+MAX_DEVICE = 255
+"""One byte on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,10 @@ class Jid:
 
     @classmethod
     def parse(cls, text: str) -> Jid:
-        """The reverse of `str()`; a device that is no number counts as part of the user."""
+        """The reverse of `str()`; a device that is no number up to 255 counts as part of the user."""
         user, _, server = text.rpartition("@")
         name, colon, device = user.rpartition(":")
-        if colon and device.isascii() and device.isdigit():
+        if colon and device.isascii() and device.isdigit() and int(device[:4]) <= MAX_DEVICE:
             return cls(name, server, int(device))
         return cls(user, server)
 
