@@ -247,3 +247,8 @@ def test_laws(
         assert foreign
     else:
         raise AssertionError(answer.outcome)
+
+
+def test_a_handover_says_nothing_about_a_state_with_damaged_newer_ones() -> None:
+    handed = replace(CLAIM, handover=LastHandover(3, 9, "sha-3-9"))
+    assert plan(handed, None, [damaged(4, 1), sound(3, 9)]).repair == Advance(RepairMode.DROP_SESSIONS, 0)

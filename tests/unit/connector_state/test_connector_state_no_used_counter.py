@@ -131,6 +131,32 @@ class World(RuleBasedStateMachine):
         self.files[holder.pod] = File(holder.epoch, holder.boot, holder.counter)
 
     @precondition(lambda self: self.running is not None and self.running.in_flight is None)
+    @rule(bases=st.integers(1, 3))
+    def work(self, bases: int) -> None:
+        """As much as the credit allows, several times."""
+        for _ in range(bases):
+            self.send(CREDIT, 1)
+            self.copy()
+            self.put_ends("stored")
+
+    @precondition(lambda self: self.running is not None)
+    @rule(pod=st.sampled_from("abc"), also_the_store=st.booleans())
+    def die_after_work_and_lose_everything_newer(self, pod: str, also_the_store: bool) -> None:
+        """The rarest accidents together: worker, its file, and what it stored."""
+        holder = self.running
+        assert holder is not None
+        if holder.in_flight is None:
+            self.work(1)
+        self.die("never happened")
+        self.lose_pod(holder.pod)
+        if also_the_store:
+            self.empty_store()
+        else:
+            for ref, stored in self.store.items():
+                stored.damaged = stored.damaged or ref.epoch == holder.epoch
+        self.start(pod, True, 0)
+
+    @precondition(lambda self: self.running is not None and self.running.in_flight is None)
     @rule()
     def copy(self) -> None:
         holder = self.running
@@ -196,7 +222,7 @@ class World(RuleBasedStateMachine):
             self.files.pop(pod, None)
 
     @precondition(lambda self: self.running is None and self.store)
-    @rule(count=st.integers(1, 2))
+    @rule(count=st.integers(1, 3))
     def damage(self, count: int) -> None:
         for ref in sorted(self.store, reverse=True)[:count]:
             self.store[ref].damaged = True
