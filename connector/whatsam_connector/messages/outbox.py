@@ -133,12 +133,16 @@ class Outbox:
 
     async def run(self) -> None:
         """Work for ever."""
+        away = False
         while True:
             self._wake.clear()
             try:
                 pause = await self._turn()
+                away = False
             except DatabaseUnavailable as error:
-                _log.warning("outbox.waiting", session=self._session, error=str(error))
+                if not away:
+                    _log.warning("outbox.waiting", session=self._session, error=str(error))
+                away = True
                 pause = _DATABASE_RETRY
             if pause is None or pause > 0:
                 await self._rest(pause)
