@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def missing_tools(path: str | None = None) -> list[str]:
 
 def kernel_version(release: str) -> tuple[int, int]:
     """Pure: (6, 18) of "6.18.44-fc"."""
-    major, minor = release.split(".")[:2]
-    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
+    match = re.match(r"(\d+)\.(\d+)", release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def check_requirements(options: NodeOptions) -> str:
