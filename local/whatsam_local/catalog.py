@@ -219,6 +219,7 @@ def _postgres(site: Site) -> Part:
             "-p5432",
             "-cunix_socket_directories=",
             f"-clisten_addresses={HOST}",
+            f"-chba_file={site.layout.state / 'pg_hba.conf'}",
             "-cmax_connections=200",
             # As with etcd: a killed server loses nothing, only a power cut would.
             "-cfsync=off",
@@ -249,6 +250,11 @@ def _postgres(site: Site) -> Part:
         freeze_descendants=True,
         ready=CommandProbe(argv=(str(programs / "pg_isready"), f"--host={HOST}", "--port=5432", "--quiet")),
     )
+
+
+def postgres_access() -> str:
+    """Contents of `pg_hba.conf`: every pod and part, with its password."""
+    return "host all all 10.88.0.0/16 scram-sha-256\n"
 
 
 def _valkey(site: Site) -> Part:

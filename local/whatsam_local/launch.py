@@ -58,6 +58,7 @@ class Launcher:
         )
         engine = images.towards_simulator(layout.state / "simulator") if simulator else images.towards_whatsapp()
         images.write_table(layout, path, engine)
+        write_atomically(layout.state / "pg_hba.conf", catalog.postgres_access())
         write_atomically(layout.state / "valkey.conf", catalog.valkey_configuration(site))
         write_atomically(layout.state / "s3.json", json.dumps(catalog.s3_configuration(site)))
         plan = Plan(

@@ -56,8 +56,9 @@ def hide_tmp(show: Sequence[str]) -> None:
     Two clusters would otherwise meet in sockets of equal names there, and a killed one leave them behind.
     """
     below = [path for path in show if Path(path).resolve().is_relative_to("/tmp")]  # noqa: S108 - the one meant
-    held = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in below]
     kernel.unshare(kernel.NEW_MOUNTS)
+    # Held before /tmp covers them, and only now: a directory of another mount namespace cannot be bound.
+    held = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in below]
     kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MOUNT_NOSUID_NODEV, "mode=0700")  # noqa: S108 - the one meant
     for path, descriptor in held:
         Path(path).mkdir(parents=True, exist_ok=True)
