@@ -29,9 +29,11 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
 )
-"""What a stopped, starting, overloaded, frozen or not yet migrated server looks like."""
+"""What a stopped, starting, overloaded, frozen or not yet prepared server looks like."""
 
 
 class Database:
