@@ -242,7 +242,8 @@ def _postgres(site: Site) -> Part:
             ),
             # Pods and doors come from the cluster's own network; initdb lets in the machine itself alone.
             Preparation(
-                argv=("tee", "-a", str(data / "pg_hba.conf")), stdin="host all all 10.88.0.0/16 scram-sha-256\n"
+                argv=("/usr/bin/env", "tee", "-a", str(data / "pg_hba.conf")),
+                stdin="host all all 10.88.0.0/16 scram-sha-256\n",
             ),
             Preparation(
                 argv=(str(programs / "postgres"), "--single", f"-D{data}", "-cfsync=off", "postgres"), stdin=setup
