@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar, cast
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -182,7 +183,9 @@ class ObjectStore:
         except (ServerError, InvalidResponseError, urllib3.exceptions.HTTPError, OSError) as error:
             # The texts of these name host and path only; the signature travels in a header.
             raise ObjectStoreUnreachable(f"{what}: {type(error).__name__}: {error}") from error
-        except MinioException as error:
+        except ParseError as error:  # half an answer of a server that is going down, or a proxy's page
+            raise ObjectStoreUnreachable(f"{what}: the answer is not understood: {error}") from error
+        except (MinioException, ValueError) as error:
             raise ObjectStoreError(f"{what}: {error}") from error
 
 
