@@ -164,7 +164,8 @@ class Runtime:
         chosen = [r for r in alive if container in (None, r["labels"]["container"])]
         if not chosen:
             running = ", ".join(sorted(r["labels"]["container"] for r in alive)) or "nothing"
-            raise NoSuchPod(f"pod {namespace}/{pod}: {container or 'no container'} does not run (running: {running})")
+            what = f"container {container} does not run" if container else "no container runs"
+            raise NoSuchPod(f"pod {namespace}/{pod}: {what} (running: {running})")
         if len(chosen) > 1:
             names = ", ".join(sorted(r["labels"]["container"] for r in chosen))
             raise NoSuchPod(f"pod {namespace}/{pod} runs several containers, name one: {names}")
