@@ -122,19 +122,12 @@ class SessionWatch:
         return " | ".join(one(name, story) for name, story in sorted(self._stories.items()))
 
     def _follow(self) -> None:
-        decoder = json.JSONDecoder()
         while not self._ending:
             command = self._kubectl.command("get", "was", "--watch", "--output-watch-events", "-o", "json")
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            buffer = ""
             with self._process as process:
                 for line in process.stdout or ():
-                    buffer += line
-                    if not line.startswith("}"):
-                        continue
-                    event, end = decoder.raw_decode(buffer.lstrip())
-                    buffer = buffer.lstrip()[end:]
-                    self._take(event)
+                    self._take(json.loads(line))
             time.sleep(0.2)  # the API server is away: kubectl ended, the next one tries again
 
     def _take(self, event: dict[str, Any]) -> None:
