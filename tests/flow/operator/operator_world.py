@@ -7,6 +7,7 @@ in which two boots run one session, or an epoch does not grow.
 
 import asyncio
 import itertools
+import json
 import random
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -347,6 +348,13 @@ class World:
     def reason(self, name: str, kind: str = "Scheduled") -> str:
         """The reason of a condition."""
         return next((c["reason"] for c in self.status(name).get("conditions", []) if c["type"] == kind), "")
+
+    def expire_tombstone(self, name: str) -> None:
+        """As if 72 h had passed."""
+        key = f"whatsam/tombstones/{NAMESPACE}/{name}"
+        tombstone = json.loads(self.bucket[key])
+        assert tombstone["expiresAt"] > "2026-01-04"
+        self.bucket[key] = json.dumps({**tombstone, "expiresAt": "2026-01-01T00:00:00Z"}).encode()
 
     def _check_status(self, old: Json, new: Json) -> None:
         before, after = old.get("status", {}), new.get("status", {})

@@ -226,18 +226,34 @@ async def test_another_tenants_session_of_the_name_is_refused_and_its_deletion_h
 
 @scenario
 async def test_a_retained_state_is_destroyed_when_its_time_is_over(world):
+    Operator(world)
+    world.add_session("a")
+    await world.settled()
+    await asyncio.sleep(1)
+    world.server.delete(SESSIONS, (NAMESPACE, "a"))
+    await eventually(lambda: not world.session("a"), 10, "a is gone")
+    left = set(world.bucket)
+    await asyncio.sleep(60)
+    assert set(world.bucket) == left, "sweeps leave it alone while its time is not over"
+    world.expire_tombstone("a")
+    await eventually(lambda: not world.bucket, 60, "all of it is destroyed")
+
+
+@scenario
+async def test_an_expired_state_is_never_adopted(world):
     Operator(world, sweep_period=3600.0)
     world.add_session("a")
     await world.settled()
     await asyncio.sleep(1)
     world.server.delete(SESSIONS, (NAMESPACE, "a"))
     await eventually(lambda: not world.session("a"), 10, "a is gone")
-    for pod in world.pods:
-        await pod.boot.drain()
-    await asyncio.sleep(71 * 3600)
-    assert world.bucket
-    await asyncio.sleep(3 * 3600)
-    assert not world.bucket
+    world.expire_tombstone("a")
+    old = set(world.bucket)
+    world.pairs = False
+    world.add_session("a", tenant="other")
+    await world.settled()
+    assert "jid" not in world.status("a")
+    assert not old & set(world.bucket)
 
 
 @scenario
