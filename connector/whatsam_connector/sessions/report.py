@@ -56,18 +56,25 @@ _STEPS = {
 def report(state: SessionState) -> Report:
     """What the status should say about a session in this state."""
     # A device whose state is not stored yet is not shown at all: the promise starts when it is stored.
-    shown = state.secured or not state.linked
+    shown = state.promised
     return Report(
         phase=_phase(state),
         conditions=(_paired(state), _connected(state), *_kstatus(state)),
         pairing=_pairing(state),
         jid=state.jid if shown else None,
-        phone_number=state.phone_number if shown else None,
+        phone_number=(state.phone_number or _number(state.jid)) if shown else None,
         push_name=state.push_name if shown else None,
         last_connected_at=state.last_connected_at if shown else None,
         handover=state.handover,
         store_epoch=state.store_epoch,
     )
+
+
+def _number(jid: str | None) -> str | None:
+    """The phone number in a device's address; an adopted state says no more than that."""
+    user, _, server = (jid or "").partition("@")
+    number = user.split(":", 1)[0].split(".", 1)[0]
+    return number if server == "s.whatsapp.net" and number.isdecimal() else None
 
 
 def _pairing(state: SessionState) -> PairingStatus | None:
@@ -93,12 +100,7 @@ def _phase(state: SessionState) -> Phase:  # noqa: PLR0911  # a table: the first
         return Phase.PAIRING
     if state.stage is Stage.SECURING and not state.secured:
         return Phase.PAIRING
-    return Phase.RECONNECTING if _known(state) else Phase.INITIALIZING
-
-
-def _known(state: SessionState) -> bool:
-    """Whether the session has a device that may be spoken of."""
-    return state.secured or (state.jid is not None and not state.linked)
+    return Phase.RECONNECTING if state.promised else Phase.INITIALIZING
 
 
 def _why(state: SessionState) -> Trouble:
@@ -121,9 +123,9 @@ def _condition(kind: ConditionType, status: ConditionStatus, why: Trouble) -> Co
 def _paired(state: SessionState) -> Condition:
     if state.logged_out:
         return _condition(ConditionType.PAIRED, "False", Trouble("LoggedOut", _why(state).message))
-    if state.logout_error is not None and _known(state):
+    if state.logout_error is not None and state.promised:
         return _condition(ConditionType.PAIRED, "True", _why(state))
-    if _known(state):
+    if state.promised:
         return _condition(ConditionType.PAIRED, "True", Trouble("Paired", "a device is linked and its state stored"))
     if state.linked:
         return _condition(ConditionType.PAIRED, "False", _STEPS[Stage.SECURING])

@@ -75,6 +75,7 @@ class SessionRunner:
         self.state = SessionState(
             epoch=holder.epoch,
             jid=session.status.jid,
+            promised=session.status.jid is not None,
             phone_number=session.status.phone_number,
             push_name=session.status.push_name,
             last_connected_at=session.status.last_connected_at,

@@ -78,6 +78,8 @@ class SessionState:
     """The local file has a device."""
     secured: bool = False
     """The store has the state of that device; only then `Paired` may be said."""
+    promised: bool = False
+    """`Paired` was said of this device, by us or by a holder before us: it must never be asked to pair again."""
     prepared: bool = False
     """The local file is this epoch's: an engine may start from it without asking the store."""
     engine: bool = False

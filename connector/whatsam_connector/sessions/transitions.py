@@ -166,13 +166,15 @@ def _prepared(state: SessionState, ended: inputs.PrepareEnded, timings: SessionT
     match ended.outcome:
         case PrepareOutcome.FRESH | PrepareOutcome.RESTORED | PrepareOutcome.LOCAL:
             # A local file may hold a device whose state never reached the store: then it must, before anything is said.
-            stored = ended.outcome is PrepareOutcome.RESTORED or state.jid is not None
+            stored = ended.outcome is PrepareOutcome.RESTORED or state.promised
+            secured = ended.jid is not None and stored
             ready = replace(
                 state,
                 prepared=True,
                 linked=ended.jid is not None,
-                jid=ended.jid or state.jid,
-                secured=ended.jid is not None and stored,
+                jid=ended.jid or (state.jid if state.promised else None),
+                secured=secured,
+                promised=state.promised or secured,
                 trouble=None,
             )
             return _next(ready)
@@ -402,7 +404,9 @@ def _logout_ended(state: SessionState, ended: inputs.LogoutEnded) -> Step:
 def _start_failed(state: SessionState, failed: inputs.EngineStartFailed, timings: SessionTimings) -> Step:
     if state.stage is not Stage.STARTING:
         return state, ()
-    usable = replace(state, prepared=state.prepared and not failed.bad_file)
+    usable = state
+    if failed.bad_file:  # a device that was never stored is lost with the file; one that was promised is looked for
+        usable = replace(state, prepared=False, linked=False, secured=False, jid=state.jid if state.promised else None)
     return _failed(usable, Trouble("EngineFailed", failed.message), timings)
 
 
@@ -436,7 +440,7 @@ def _flushed(state: SessionState, ended: inputs.FlushEnded, now: datetime, timin
     if ended.error is not None:
         trouble = Trouble("ObjectStoreUnreachable", f"the linked device is not stored yet: {ended.error}")
         return replace(state, trouble=trouble), (StartTimer(Timer.FLUSH, timings.store_retry),)
-    secured = replace(state, secured=True, trouble=None)
+    secured = replace(state, secured=True, promised=True, trouble=None)
     if not state.logged_in:
         return replace(secured, stage=Stage.CONNECTING), (StartTimer(Timer.LOGIN, timings.reconnect_limit),)
     return _connected(replace(secured, last_connected_at=now), ())
@@ -448,7 +452,15 @@ def _released(state: SessionState, ended: inputs.ReleaseEnded, timings: SessionT
     if ended.handover is None:
         trouble = Trouble("ObjectStoreUnreachable", f"the final state is not stored yet: {ended.error}")
         return replace(state, trouble=trouble), (StartTimer(Timer.RELEASE, timings.store_retry),)
-    done = replace(state, stage=Stage.HANDED_OVER, handover=ended.handover, trouble=None, secured=state.linked)
+    secured = state.secured or (state.linked and ended.handover.seq > 0)
+    done = replace(
+        state,
+        stage=Stage.HANDED_OVER,
+        handover=ended.handover,
+        trouble=None,
+        secured=secured,
+        promised=state.promised or secured,
+    )
     return done, ()
 
 

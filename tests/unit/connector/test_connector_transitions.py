@@ -1,0 +1,386 @@
+"""The laws of a session's life, held over every sequence of inputs that hypothesis can think of."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whatsam_connector.sessions import effects, inputs
+from whatsam_connector.sessions.effects import Effect
+from whatsam_connector.sessions.inputs import Input, StopReason, Timer
+from whatsam_connector.sessions.report import Report, report
+from whatsam_connector.sessions.state import SessionState, Stage
+from whatsam_connector.sessions.timings import SessionTimings, backoff
+from whatsam_connector.sessions.transitions import step
+from whatsam_connector.state import PrepareOutcome
+from whatsam_core.resources.conditions import ConditionType, find_condition
+from whatsam_core.resources.session import Handover, Phase
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+TIMINGS = SessionTimings()
+JID = "491511000001:1@s.whatsapp.net"
+STARTABLE = (PrepareOutcome.FRESH, PrepareOutcome.RESTORED, PrepareOutcome.LOCAL)
+
+WORDS: list[Input] = [
+    inputs.CodeShown("2@qr", None, NOW + timedelta(minutes=1)),
+    inputs.PairingFailed("timeout", expired=True),
+    inputs.PairingFailed("error", expired=False),
+    inputs.DeviceLinked(JID, "491511000001", "Ann"),
+    inputs.LoggedIn(JID, None),
+    inputs.OfflineQueueDrained(),
+    inputs.ConnectionLost("ConnectionLost"),
+    inputs.ConnectRefused("SERVICE_UNAVAILABLE"),
+    inputs.LoggedOutByPeer("LOGGED_OUT"),
+    inputs.Replaced(),
+    inputs.Banned("101", NOW + timedelta(hours=1)),
+    inputs.EngineOutdated(),
+    inputs.EngineHung(),
+]
+FROM_OUTSIDE: list[Input] = [
+    inputs.SoftFenced(),
+    inputs.LeaseResumed(),
+    *(inputs.Stop(reason) for reason in StopReason),
+    inputs.AssignmentLost(),
+    inputs.AssignmentLost(keep_files=True),
+]
+TIMERS: list[Input] = [inputs.TimerFired(timer) for timer in Timer]
+
+
+@dataclass
+class World:
+    """What really is: tells which answers can come, and checks each effect against it."""
+
+    engine: bool = False
+    spawning: bool = False
+    preparing: bool = False
+    flushing: bool = False
+    releasing: bool = False
+    logging_out: bool = False
+    fenced: bool = False
+    device_in_file: bool = False
+    device_in_store: bool = False
+    over: bool = False
+    forgotten: int = 0
+    spawned: int = 0
+
+    def next(self, chance: Random) -> Input:
+        """One of the inputs that can come now; what leads on is likelier than what ends everything."""
+        can: list[list[Input]] = [TIMERS]
+        if self.engine:
+            can += [WORDS] * 6 + [[inputs.EngineGone("Panic")]]
+        if self.spawning:
+            can += [[inputs.EngineStarted()]] * 6 + [[inputs.EngineStartFailed("no", bad_file=chance.random() < 0.5)]]
+        if self.preparing:
+            jid = chance.choice([None, JID])
+            can += [[inputs.PrepareEnded(outcome, jid) for outcome in STARTABLE]] * 6
+            can += [[inputs.PrepareEnded(outcome) for outcome in PrepareOutcome if outcome not in STARTABLE]]
+        if self.flushing:
+            can += [[inputs.FlushEnded(None), inputs.FlushEnded("away")]] * 3
+        if self.releasing:
+            can += [[inputs.ReleaseEnded(Handover(epoch=3, seq=4, sha256="ab")), inputs.ReleaseEnded(None)]] * 3
+        if self.logging_out:
+            can += [[inputs.LogoutEnded(None), inputs.LogoutEnded("refused")]] * 3
+        if chance.random() < 0.1:
+            return chance.choice(FROM_OUTSIDE)
+        return chance.choice(chance.choice(can))
+
+    def happens(self, happened: Input) -> None:  # noqa: PLR0912  # one arm for each input
+        """Keep the books."""
+        match happened:
+            case inputs.EngineStarted():
+                self.spawning, self.engine = False, True
+            case inputs.EngineStartFailed():
+                self.spawning = False
+            case inputs.EngineGone():
+                self.engine = self.logging_out = False
+            case inputs.PrepareEnded():
+                self.preparing = False
+                if happened.outcome in STARTABLE:
+                    self.device_in_file = happened.jid is not None
+                    self.device_in_store |= happened.outcome is PrepareOutcome.RESTORED
+            case inputs.DeviceLinked() | inputs.LoggedIn():
+                self.device_in_file = True
+            case inputs.FlushEnded():
+                self.flushing = False
+                if happened.error is None and self.device_in_file:
+                    self.device_in_store = True
+            case inputs.ReleaseEnded():
+                self.releasing = False
+                if happened.handover is not None and self.device_in_file:
+                    self.device_in_store = True
+            case inputs.LogoutEnded():
+                self.logging_out = False
+            case inputs.SoftFenced():
+                self.fenced = True
+            case inputs.LeaseResumed():
+                self.fenced = False
+            case _:
+                pass
+
+    def asked(self, effect: Effect, state: SessionState) -> None:  # one arm for each effect
+        """Check an effect and keep the books."""
+        assert not self.over or isinstance(effect, effects.CancelTimer | effects.Forget), (effect, state)
+        match effect:
+            case effects.Spawn():
+                assert not self.engine, "two engines"
+                assert not self.spawning, "two engines"
+                assert not self.fenced, "an engine started while fenced"
+                self.spawning = True
+                self.spawned += 1
+            case effects.Prepare():
+                assert not (self.engine or self.spawning), "the file is replaced under an engine"
+                self.preparing = True
+            case effects.Release():
+                assert not (self.engine or self.spawning), "released with an engine"
+                self.releasing = True
+            case effects.Forget():
+                assert not (self.engine or self.spawning), "files deleted under an engine"
+                self.forgotten += 1
+                self.device_in_file = False
+                self.flushing = self.releasing = False
+            case effects.Flush():
+                self.flushing = True
+            case effects.LogOut():
+                assert self.engine, "logged out without an engine"
+                self.logging_out = True
+            case _:
+                pass
+
+
+def check(state: SessionState, world: World, known: bool, told: Report) -> None:
+    """What may be said and done in this state."""
+    paired = find_condition(told.conditions, ConditionType.PAIRED)
+    connected = find_condition(told.conditions, ConditionType.CONNECTED)
+    assert paired is not None
+    assert connected is not None
+    if paired.status == "True":
+        assert known or world.device_in_store, "Paired was said before the store had the device"
+    if connected.status == "True":
+        assert world.engine, "Connected was said without an engine"
+        assert paired.status == "True"
+        assert not state.fenced
+    if state.may_send:
+        assert world.engine
+        assert not world.fenced
+        assert state.stop is None
+    if told.pairing is not None:
+        assert world.engine
+        assert told.phase is Phase.PAIRING
+    stalled = find_condition(told.conditions, ConditionType.STALLED)
+    ready = find_condition(told.conditions, ConditionType.READY)
+    assert stalled is not None
+    assert ready is not None
+    assert not (stalled.status == "True" and ready.status == "True")
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_no_sequence_of_events_breaks_a_law(chance: Random, known: bool) -> None:
+    state = SessionState(epoch=3, jid=JID if known else None, promised=known)
+    world, now = World(), NOW
+    happened: Input = inputs.Begin()
+    for _ in range(40):
+        now += timedelta(seconds=1)
+        world.happens(happened)
+        state, wanted = step(state, happened, now, TIMINGS)
+        for effect in wanted:
+            world.asked(effect, state)
+        world.over = state.stage.final
+        check(state, world, known, report(state))
+        happened = world.next(chance)
+    if state.stage is Stage.LOST and not world.engine and not world.spawning:
+        assert world.forgotten >= 1
+
+
+def drive(state: SessionState, *happened: Input) -> tuple[SessionState, list[Effect]]:
+    every: list[Effect] = []
+    for one in happened:
+        state, wanted = step(state, one, NOW, TIMINGS)
+        every += wanted
+    return state, every
+
+
+def fresh_pairing() -> SessionState:
+    state, _ = drive(
+        SessionState(epoch=1),
+        inputs.Begin(),
+        inputs.PrepareEnded(PrepareOutcome.FRESH),
+        inputs.EngineStarted(),
+        inputs.CodeShown("2@qr", None, NOW),
+    )
+    return state
+
+
+def connected() -> SessionState:
+    state, _ = drive(
+        SessionState(epoch=1, jid=JID, promised=True),
+        inputs.Begin(),
+        inputs.PrepareEnded(PrepareOutcome.RESTORED, JID),
+        inputs.EngineStarted(),
+        inputs.LoggedIn(JID, None),
+        inputs.OfflineQueueDrained(),
+    )
+    return state
+
+
+def reason(state: SessionState, kind: ConditionType) -> tuple[str, str]:
+    condition = find_condition(report(state).conditions, kind)
+    assert condition is not None
+    return condition.status, condition.reason
+
+
+def test_a_scanned_device_is_stored_before_it_is_told() -> None:
+    state, wanted = drive(fresh_pairing(), inputs.DeviceLinked(JID, "491511000001", None), inputs.LoggedIn(JID, None))
+    assert effects.Flush() in wanted
+    assert reason(state, ConditionType.PAIRED) == ("False", "StoringAuthState")
+    assert report(state).jid is None
+    state, _ = drive(state, inputs.FlushEnded(None))
+    assert reason(state, ConditionType.PAIRED) == ("True", "Paired")
+    assert report(state).phase is Phase.CONNECTED
+    assert report(state).jid == JID
+
+
+def test_a_store_that_is_away_delays_the_promise_and_nothing_else() -> None:
+    state, wanted = drive(
+        fresh_pairing(), inputs.DeviceLinked(JID, None, None), inputs.LoggedIn(JID, None), inputs.FlushEnded("away")
+    )
+    assert effects.StartTimer(Timer.FLUSH, TIMINGS.store_retry) in wanted
+    assert not any(isinstance(effect, effects.EndEngine) for effect in wanted)
+    state, wanted = drive(state, inputs.TimerFired(Timer.FLUSH), inputs.FlushEnded(None))
+    assert wanted[0] == effects.Flush()
+    assert state.stage is Stage.CONNECTED
+
+
+def test_an_expired_code_is_followed_by_fresh_ones_at_once() -> None:
+    state, wanted = drive(fresh_pairing(), inputs.PairingFailed("timeout", expired=True), inputs.EngineGone("x"))
+    assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
+    state, wanted = drive(state, inputs.TimerFired(Timer.RETRY))
+    assert wanted == [effects.Spawn(pairing=True)]
+
+
+def test_a_panic_restarts_from_the_local_file_without_a_restore() -> None:
+    state, wanted = drive(connected(), inputs.EngineGone("Panic"), inputs.TimerFired(Timer.RETRY))
+    assert effects.BackOff(1) in wanted
+    assert wanted[-1] == effects.Spawn(pairing=False)
+    assert reason(state, ConditionType.PAIRED)[0] == "True"
+
+
+def test_a_missing_state_never_pairs_silently() -> None:
+    state, wanted = drive(
+        SessionState(epoch=1, jid=JID, promised=True), inputs.Begin(), inputs.PrepareEnded(PrepareOutcome.MISSING)
+    )
+    assert wanted == [effects.Prepare()]
+    assert reason(state, ConditionType.STALLED) == ("True", "AuthStateMissing")
+    assert report(state).phase is Phase.ERROR
+
+
+def test_a_fence_ends_the_engine_and_the_lease_brings_it_back_without_a_restore() -> None:
+    state, wanted = drive(connected(), inputs.SoftFenced())
+    assert effects.EndEngine(at_once=False) in wanted
+    assert not state.may_send
+    state, wanted = drive(state, inputs.EngineGone("Clean"))
+    assert state.stage is Stage.FENCED
+    state, wanted = drive(state, inputs.LeaseResumed())
+    assert wanted == [effects.Spawn(pairing=False)]
+
+
+def test_a_lease_that_returns_before_the_engine_is_gone_restarts_it_at_once() -> None:
+    _, wanted = drive(connected(), inputs.SoftFenced(), inputs.LeaseResumed(), inputs.EngineGone("Clean"))
+    assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
+    assert not any(isinstance(effect, effects.BackOff) for effect in wanted)
+
+
+def test_stopping_hands_over_exactly_what_was_stored() -> None:
+    state, wanted = drive(connected(), inputs.Stop(StopReason.STOPPED), inputs.EngineGone("Clean"))
+    assert wanted[-1] == effects.Release()
+    handover = Handover(epoch=1, seq=9, sha256="ab")
+    state, _ = drive(state, inputs.ReleaseEnded(handover))
+    assert report(state).handover == handover
+    assert report(state).phase is Phase.DISCONNECTED
+    assert reason(state, ConditionType.READY) == ("True", "Stopped")
+
+
+def test_a_handed_over_epoch_never_starts_again() -> None:
+    state, _ = drive(
+        connected(),
+        inputs.Stop(StopReason.HANDED_OVER),
+        inputs.EngineGone("Clean"),
+        inputs.ReleaseEnded(Handover(epoch=1, seq=9, sha256="ab")),
+    )
+    after, wanted = drive(state, inputs.Begin(), inputs.LeaseResumed(), inputs.TimerFired(Timer.RETRY))
+    assert after == state
+    assert wanted == []
+
+
+def test_deletion_with_logout_unlinks_first() -> None:
+    state, wanted = drive(connected(), inputs.Stop(StopReason.LOGOUT))
+    assert effects.LogOut() in wanted
+    state, wanted = drive(state, inputs.LogoutEnded(None), inputs.EngineGone("Clean"))
+    assert state.stage is Stage.HANDED_OVER
+    assert report(state).phase is Phase.LOGGED_OUT
+    assert reason(state, ConditionType.PAIRED) == ("False", "LoggedOut")
+    assert effects.Forget() in wanted
+
+
+def test_a_borrowed_worker_connects_a_session_only_to_log_it_out() -> None:
+    state, wanted = drive(
+        SessionState(epoch=4, jid=JID, promised=True),
+        inputs.Stop(StopReason.LOGOUT),
+        inputs.Begin(),
+        inputs.PrepareEnded(PrepareOutcome.RESTORED, JID),
+        inputs.EngineStarted(),
+        inputs.LoggedIn(JID, None),
+    )
+    assert state.stage is Stage.LOGGING_OUT
+    assert effects.LogOut() in wanted
+
+
+def test_a_logout_that_cannot_be_done_is_given_up_and_said() -> None:
+    state, _ = drive(
+        SessionState(epoch=4, jid=JID, promised=True),
+        inputs.Stop(StopReason.LOGOUT),
+        inputs.Begin(),
+        inputs.PrepareEnded(PrepareOutcome.RESTORED, JID),
+        inputs.EngineStarted(),
+        inputs.TimerFired(Timer.LOGOUT),
+        inputs.EngineGone("Clean"),
+        inputs.ReleaseEnded(Handover(epoch=4, seq=1, sha256="cd")),
+    )
+    assert state.stage is Stage.HANDED_OVER
+    assert reason(state, ConditionType.PAIRED) == ("True", "LogoutFailed")
+
+
+def test_logged_out_by_whatsapp_keeps_the_stored_state_and_stalls() -> None:
+    state, wanted = drive(connected(), inputs.LoggedOutByPeer("LOGGED_OUT"), inputs.EngineGone("Killed"))
+    assert effects.Forget() in wanted
+    assert not any(isinstance(effect, effects.Flush | effects.Release) for effect in wanted)
+    assert report(state).phase is Phase.LOGGED_OUT
+    assert reason(state, ConditionType.STALLED) == ("True", "LoggedOut")
+
+
+def test_a_replaced_session_stays_down_for_the_operator() -> None:
+    state, _ = drive(connected(), inputs.Replaced(), inputs.EngineGone("Killed"))
+    assert state.stage is Stage.HALTED
+    assert report(state).phase is Phase.DISCONNECTED
+    assert reason(state, ConditionType.CONNECTED) == ("False", "StreamReplaced")
+    assert reason(state, ConditionType.STALLED)[0] == "False"
+    assert report(state).handover is None
+
+
+def test_a_newer_epoch_in_the_store_is_told_to_the_operator() -> None:
+    state, _ = drive(
+        SessionState(epoch=1, jid=JID, promised=True),
+        inputs.Begin(),
+        inputs.PrepareEnded(PrepareOutcome.EPOCH_BEHIND, store_epoch=7),
+    )
+    assert report(state).store_epoch == 7
+    assert reason(state, ConditionType.RECONCILING) == ("True", "EpochBehindStore")
+
+
+@given(st.integers(min_value=1, max_value=10_000), st.floats(min_value=0, max_value=1, exclude_max=True))
+def test_backoff_grows_is_bounded_and_spreads(failures: int, chance: float) -> None:
+    wait = backoff(failures, TIMINGS, chance)
+    assert TIMINGS.first_backoff / 2 <= wait <= TIMINGS.longest_backoff
+    assert backoff(failures + 1, TIMINGS, chance) >= wait
