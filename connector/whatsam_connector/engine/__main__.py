@@ -7,7 +7,7 @@ its life to its parent's, then it opens the socket; neonize and the databases co
 import argparse
 import sys
 
-from whatsam_connector.engine.ending import end
+from whatsam_connector.engine.ending import end, end_with_the_first_fault
 from whatsam_connector.engine.process_guard import die_with_parent
 from whatsam_connector.engine.protocol import ExitCode
 from whatsam_connector.fence import FenceError, KernelTimer
@@ -40,7 +40,11 @@ def main() -> None:
     from whatsam_connector.engine.link import Link
     from whatsam_connector.engine.neonize_adapter.engine import NeonizeEngine
 
-    Host(Link(arguments.socket), timer, arguments.deadline, NeonizeEngine()).serve()
+    end_with_the_first_fault()
+    try:
+        Host(Link(arguments.socket), timer, arguments.deadline, NeonizeEngine()).serve()
+    except BaseException as error:  # noqa: BLE001 - an orderly exit would wait for threads of neonize that never end
+        end(ExitCode.ENGINE_FAILED, f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

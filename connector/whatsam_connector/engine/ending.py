@@ -37,3 +37,21 @@ def end(code: ExitCode, reason: str = "") -> NoReturn:
         with contextlib.suppress(Exception):
             flush(LAST_WORDS_SECONDS)
     os._exit(code)
+
+
+def end_with_the_first_fault() -> None:
+    """From now on an exception that nobody caught, in any thread or callback out of Go, ends the process.
+
+    Python would print it and go on with half an engine: one that shows no code, or acknowledges and keeps nothing.
+    """
+
+    def in_thread(fault: threading.ExceptHookArgs) -> None:
+        end(ExitCode.ENGINE_FAILED, f"{fault.exc_type.__name__}: {fault.exc_value}")
+
+    def in_callback(fault: "sys.UnraisableHookArgs") -> None:
+        if "ctypes" in (fault.err_msg or ""):
+            end(ExitCode.ENGINE_FAILED, f"{fault.exc_type.__name__}: {fault.exc_value}")
+        sys.__unraisablehook__(fault)
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = in_callback

@@ -71,6 +71,11 @@ def frame_length(prefix: bytes) -> int:
     return length
 
 
+def _no_number(word: str) -> Any:
+    # NaN and infinities are no JSON, and no deadline either.
+    raise ValueError(word)
+
+
 class Decoder:
     """Turns bytes back into one of a fixed set of dataclasses, which are told apart by their class name."""
 
@@ -80,7 +85,7 @@ class Decoder:
     def decode(self, body: bytes) -> Any:
         """Parse one message; raises WireError for anything that is not exactly one of the members."""
         try:
-            value = json.loads(body.decode("utf-8", "surrogatepass"))
+            value = json.loads(body.decode("utf-8", "surrogatepass"), parse_constant=_no_number)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise WireError("not JSON") from error
         if not isinstance(value, dict):

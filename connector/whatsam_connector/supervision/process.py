@@ -8,7 +8,6 @@ from pathlib import Path
 
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.engine.protocol import (
-    PROTOCOL_VERSION,
     Answer,
     Arm,
     Cancel,
@@ -40,6 +39,7 @@ from whatsam_connector.supervision.errors import (
     EngineUnresponsive,
 )
 from whatsam_connector.supervision.exits import EngineExit, ExitReason, KillCause, classify
+from whatsam_connector.supervision.greeting import OUTPUT_SECONDS, engine_environment, greet
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult, message_bytes, recipient_jid
 from whatsam_connector.supervision.redaction import redact
 from whatsam_connector.supervision.sessions import EngineSession, check_devices, start_request
@@ -47,19 +47,12 @@ from whatsam_core.logging import get_logger
 
 _log = get_logger(__name__)
 
-HELLO_SECONDS = 20.0
-"""From the fork to the child's hello: an interpreter's start, some 0.2 s on an idle machine."""
 ARM_SECONDS = 2.0
 """An answer needs no disk and no network; an engine that takes longer will meet its deadline."""
 DISCONNECT_SECONDS = 10.0
 """Closing the connection and draining takes below a second; neonize may hang at it."""
 CANCEL_SECONDS = 1.0
 """After the time limit of a send: how long to wait for word that it had not begun."""
-OUTPUT_SECONDS = 1.0
-"""After the end of a process: how long to wait for what is still in its socket and pipe."""
-
-OWN_SETTINGS = "WHATSAM_"
-"""Environment variables of the connector itself, keys and passwords among them: no engine inherits them."""
 
 
 class EngineProcess:
@@ -106,11 +99,11 @@ class EngineProcess:
             command = [sys.executable, "-m", "whatsam_connector.engine"]
             command += ["--socket", str(listener.path), "--deadline", repr(deadline), "--parent", str(os.getpid())]
             try:
-                child = await Child.start(command, _environment(environment))
+                child = await Child.start(command, engine_environment(environment))
             except OSError as error:
                 raise EngineStartFailed("SpawnFailed", f"no process for the engine: {error}") from error
             try:
-                connection, hello = await _greet(listener, child)
+                connection, hello = await greet(listener, child)
             except BaseException:
                 child.kill()
                 await asyncio.shield(child.ended)
@@ -302,39 +295,3 @@ class EngineProcess:
         except Exception:  # noqa: BLE001 - logged with its traceback
             # A fault in one handler must not cost the session its later events.
             _log.exception("engine event handler failed", engine_pid=self.pid, event_type=type(event).__name__)
-
-
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
-    # Without it neonize marks every message to a person as sent by a bot. It has to be there when the process starts:
-    # Go reads the environment once. Unbuffered: last words before a crash must not stay in Python's buffer.
-    return {**inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
-
-
-async def _greet(listener: Listener, child: Child) -> tuple[EngineConnection, Hello]:
-    """Wait for the child's hello; raises EngineStartFailed when it does not come."""
-    greeting = asyncio.create_task(_accept_hello(listener, child.pid))
-    try:
-        await asyncio.wait([greeting, child.ended], timeout=HELLO_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if greeting.done():
-            return greeting.result()
-    except WireError as error:
-        raise EngineStartFailed(ExitReason.PROTOCOL_ERROR.value, f"the engine's hello: {error}") from error
-    finally:
-        greeting.cancel()
-    if not child.ended.done():
-        raise EngineStartFailed(ExitReason.HUNG.value, f"the engine said nothing within {HELLO_SECONDS:g} s")
-    await asyncio.wait([child.output.closed], timeout=OUTPUT_SECONDS)
-    # Without a hello it may not have armed anything; a deadline in the past is the likeliest cause of a SIGKILL.
-    reason = classify(child.ended.result(), killed=None, deadline=0.0, now=boottime())
-    detail = child.output.detail or f"exit code {child.ended.result()}"
-    raise EngineStartFailed(reason.value, f"the engine ended before its hello: {detail}")
-
-
-async def _accept_hello(listener: Listener, pid: int) -> tuple[EngineConnection, Hello]:
-    connection = await listener.accept(pid)
-    async for message in connection.messages():
-        if isinstance(message, Hello) and message.version == PROTOCOL_VERSION:
-            return connection, message
-        break
-    raise WireError("the engine's first word is not a hello of this version")

@@ -15,7 +15,7 @@ def _quoted(found: re.Match[str]) -> str:
 
 _RULES = (
     # A pairing QR code is a reference and three keys; with or without its address.
-    (re.compile(r"(?:https?://\S*linked_devices\S*|2@\S+)"), "<qr>"),
+    (re.compile(r"https?://\S*linked_devices\S*|(?<![\d.:-])\d@[\w+/=-]{12,}\S*"), "<qr>"),
     (re.compile(r"(?i)(pair(?:ing)? ?code:?\s*)\S+"), r"\1<code>"),
     (re.compile(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b"), "<code>"),
     # Quoted strings may be message texts; the file names of a traceback may stay.

@@ -1,0 +1,193 @@
+"""Runs real engine processes against a real simulator for the flow tests, and records what they say."""
+
+import asyncio
+import select
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from whatsam_connector.engine.events import EngineEvent
+from whatsam_connector.fence import boottime
+from whatsam_connector.journal import Entry, InboundMessage, Reader
+from whatsam_connector.supervision import (
+    Connected,
+    EngineExit,
+    EngineProcess,
+    EngineSession,
+    OfflineDrained,
+    OutgoingMessage,
+    Paired,
+    PairingRequest,
+    QrShown,
+)
+from whatsam_simulator.client import SimulatorClient
+
+LIMIT_SECONDS = 60.0
+"""For conditions that hold within a second on an idle machine; tests share two cores."""
+
+FAR = 3600.0
+"""A hard fence that no test reaches unless it wants to."""
+
+Event = TypeVar("Event", bound=EngineEvent)
+
+
+@dataclass
+class Account:
+    """A session of a test with the phone behind it."""
+
+    number: str
+    folder: Path
+    uid: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    jid: str | None = None
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "session.db"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    def session(self, pairing: PairingRequest | None = None) -> EngineSession:
+        return EngineSession(self.uid, self.database, self.journal, self.jid, pairing)
+
+
+class Running:
+    """One engine process and everything it has said."""
+
+    def __init__(self) -> None:
+        self.events: list[EngineEvent] = []
+        self._more = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.process: EngineProcess
+
+    def on_event(self, event: EngineEvent) -> None:
+        self.events.append(event)
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._more:
+            self._more.notify_all()
+
+    async def event(self, kind: type[Event], uid: str | None = None, nth: int = 1) -> Event:
+        """The nth event of a kind (of a session), waiting for it if need be."""
+
+        def matching() -> list[Event]:
+            return [event for event in self.events if isinstance(event, kind) and uid in (None, event.uid)]
+
+        async with self._more:
+            try:
+                await asyncio.wait_for(self._more.wait_for(lambda: len(matching()) >= nth), LIMIT_SECONDS)
+            except TimeoutError:
+                kinds = [type(event).__name__ for event in self.events]
+                raise AssertionError(f"no {kind.__name__} no. {nth} in time; saw {kinds}") from None
+        return matching()[nth - 1]
+
+    async def exit(self) -> EngineExit:
+        """The end of the process, waiting for it if need be."""
+        return await asyncio.wait_for(self.process.exited, LIMIT_SECONDS)
+
+    def has(self, kind: type[EngineEvent]) -> bool:
+        return any(isinstance(event, kind) for event in self.events)
+
+
+class Rig:
+    """Makes accounts and engines; ends every process at the end of the test."""
+
+    def __init__(self, simulator: SimulatorClient, environment: Mapping[str, str], folder: Path) -> None:
+        self.simulator = simulator
+        self.environment = environment
+        self.folder = folder
+        self.run_dir = folder / "run"
+        self._running: list[Running] = []
+
+    def account(self, number: str) -> Account:
+        folder = self.folder / number
+        folder.mkdir()
+        return Account(number, folder)
+
+    def contact(self, number: str) -> str:
+        """Somebody on WhatsApp with this number."""
+        self.simulator.contact(number)
+        return number
+
+    async def spawn(
+        self, *sessions: EngineSession, deadline_in: float = FAR, environment: Mapping[str, str] | None = None
+    ) -> Running:
+        running = Running()
+        running.process = await EngineProcess.spawn(
+            sessions,
+            environment=self.environment if environment is None else environment,
+            run_dir=self.run_dir,
+            deadline=boottime() + deadline_in,
+            on_event=running.on_event,
+        )
+        self._running.append(running)
+        return running
+
+    async def pair(self, account: Account) -> Running:
+        """Pair by QR code and wait until the session is connected."""
+        running = await self.spawn(account.session(PairingRequest("QR")))
+        shown = await running.event(QrShown)
+        await asyncio.to_thread(self.simulator.scan, account.number, shown.code)
+        account.jid = (await running.event(Paired)).jid
+        await running.event(OfflineDrained)
+        return running
+
+    async def resume(self, account: Account, **options: float) -> Running:
+        """Start the paired session and wait until it is connected."""
+        running = await self.spawn(account.session(), **options)
+        await running.event(Connected)
+        await running.event(OfflineDrained)
+        return running
+
+    async def say(self, sender: str, to: str, text: str) -> str:
+        return await asyncio.to_thread(self.simulator.say, sender, to, text)
+
+    async def texts(self, number: str, count: int) -> list[str]:
+        """What a contact can read, once there are `count` texts."""
+
+        async def enough() -> list[str]:
+            while len(texts := await asyncio.to_thread(self.simulator.texts, number)) < count:  # noqa: ASYNC110 - no push
+                await asyncio.sleep(0.02)
+            return texts
+
+        return await asyncio.wait_for(enough(), LIMIT_SECONDS)
+
+    async def close(self) -> None:
+        for running in self._running:
+            running.process.kill()
+        for running in self._running:
+            await running.process.exited
+
+
+def text(to: str, content: str) -> OutgoingMessage:
+    return OutgoingMessage("row", to, "text", {"text": content})
+
+
+async def journal_entries(reader: Reader, count: int) -> list[Entry]:
+    """The next `count` message entries of a journal, waiting for them if need be."""
+    found: list[Entry] = []
+
+    async def enough() -> None:
+        while len(found) < count:
+            found.extend(entry for entry in reader if isinstance(entry.record, InboundMessage))
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(enough(), LIMIT_SECONDS)
+    return found
+
+
+def message_of(entry: Entry) -> InboundMessage:
+    assert isinstance(entry.record, InboundMessage)
+    return entry.record
+
+
+def dies(descriptor: int) -> bool:
+    """Whether the process behind a pidfd dies within the limit."""
+    ended, _, _ = select.select([descriptor], [], [], LIMIT_SECONDS)
+    return bool(ended)
