@@ -7,17 +7,13 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from e2e_support import SESSIONS, WORKERS, apply_pool, make_fleet
 
 from whatsam_local.driver.cluster import RunningCluster
-from whatsam_local.driver.eventually import eventually
-from whatsam_local.driver.fleet import Fleet, members
-from whatsam_local.driver.kubectl import pool_manifest
+from whatsam_local.driver.fleet import Fleet
 from whatsam_local.driver.rest import WhatsamClient
 from whatsam_local.driver.watch import SessionWatch
 from whatsam_simulator.client import SimulatorClient
-
-WORKERS = 3
-SESSIONS = 10
 
 
 @pytest.fixture(scope="session")
@@ -47,44 +43,12 @@ def tenant(running: RunningCluster) -> Iterator[WhatsamClient]:
         yield user
 
 
-def ready_workers(running: RunningCluster, pool: str) -> int:
-    """How many workers of the pool take sessions."""
-    return running.kubectl.json("get", "wp", pool).get("status", {}).get("readyReplicas", 0)
-
-
-def apply_pool(running: RunningCluster, name: str, workers: int, **spec: object) -> None:
-    """Make a pool and wait until its workers are there."""
-    running.kubectl.apply(pool_manifest(name, workers, **spec))
-    eventually(lambda: ready_workers(running, name) == workers, 60, f"{workers} workers of {name} ready")
-
-
 @pytest.fixture(scope="session")
 def pool(running: RunningCluster) -> str:
     """A pool of three workers of its own."""
     name = f"e2e-{secrets.token_hex(2)}"
     apply_pool(running, name, WORKERS)
     return name
-
-
-def make_fleet(
-    running: RunningCluster,
-    tenant: WhatsamClient,
-    simulator: SimulatorClient,
-    watch: SessionWatch,
-    *,
-    count: int,
-    pool: str = "default",
-) -> Fleet:
-    """Sessions that are not applied yet, with numbers that no other test uses."""
-    first = 491_520_000_000 + secrets.randbelow(80_000) * 100
-    return Fleet(
-        kubectl=running.kubectl,
-        rest=tenant,
-        simulator=simulator,
-        watch=watch,
-        members=members(f"e2e-{secrets.token_hex(3)}", count, first),
-        pool=pool,
-    )
 
 
 @pytest.fixture(scope="session")

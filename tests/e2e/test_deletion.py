@@ -3,9 +3,8 @@
 import secrets
 
 import pytest
+from e2e_support import apply_pool, assert_clean_journal, make_fleet
 
-from tests.e2e.conftest import apply_pool, make_fleet
-from tests.e2e.support import assert_clean_journal
 from whatsam_core.resources import ConditionType, Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.errors import CallRefused

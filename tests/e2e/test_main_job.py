@@ -1,9 +1,8 @@
 """Ten sessions on three workers: applied, scanned, connected, written to and from."""
 
 import pytest
+from e2e_support import WORKERS, assert_clean_journal
 
-from tests.e2e.conftest import WORKERS
-from tests.e2e.support import assert_clean_journal
 from whatsam_core.resources import ConditionType
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.fleet import Fleet

@@ -3,8 +3,8 @@
 import time
 
 import pytest
+from e2e_support import assert_clean_journal, devices
 
-from tests.e2e.support import assert_clean_journal, devices
 from whatsam_core.resources import Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.errors import DriverError

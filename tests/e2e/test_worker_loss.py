@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from e2e_support import assert_clean_journal, devices
 
-from tests.e2e.support import assert_clean_journal, devices
 from whatsam_core.resources import Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.eventually import eventually
