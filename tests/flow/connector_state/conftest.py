@@ -10,6 +10,10 @@ from connector_state_weed import ACCESS, SECRET, Weed
 
 from whatsam_core.storage.objects import ObjectStore
 
+from whatsam_simulator.pytest_plugin import number, simulator, simulator_process
+
+__all__ = ["number", "simulator", "simulator_process"]
+
 
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:

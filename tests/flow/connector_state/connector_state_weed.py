@@ -1,5 +1,6 @@
 """A SeaweedFS process on free loopback ports: a real S3 server that tests may kill."""
 
+import http.client
 import json
 import shutil
 import signal
@@ -7,8 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,12 +78,15 @@ class Weed:
         while time.monotonic() < give_up:
             assert self.process is not None
             assert self.process.poll() is None, (self.folder / "weed.log").read_text()[-2000:]
+            connection = http.client.HTTPConnection("127.0.0.1", self.ports["s3"], timeout=1)
             try:
-                urllib.request.urlopen(self.url, timeout=1)
-            except urllib.error.HTTPError:
+                connection.request("GET", "/")
+                connection.getresponse()
                 return
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.1)  # waiting for another process to listen
+            finally:
+                connection.close()
         raise AssertionError("SeaweedFS does not answer: " + (self.folder / "weed.log").read_text()[-2000:])
 
     def kill(self) -> None:
