@@ -122,6 +122,11 @@ class SimulatorClient:
         """A contact writes a text; returns the message's id."""
         return self._post(MessageId, f"/contacts/{sender}/messages", {"to": to, "text": text}).id
 
+    def say_all(self, texts: list[tuple[str, str, str]]) -> list[str]:
+        """Many texts, each (sender, receiver, text), in one request; returns the messages' ids."""
+        messages = [{"from": sender, "to": to, "text": text} for sender, to, text in texts]
+        return self._post(MessageIds, "/contacts/messages/batch", {"messages": messages}).ids
+
     def send_media(
         self,
         sender: str,

@@ -32,6 +32,8 @@ async def serve(options: Options, started: Callable[[ServerInfo], None]) -> None
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ports = await simulation.start()
     control_socket = socket.create_server((options.host, options.control_port))
+    # asyncio sets this only on sockets that name their protocol; without it every answer takes 40 ms more.
+    control_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening = Listening(options.host, ports.tls, ports.proxy, control_socket.getsockname()[1])
     service = ControlService(simulation, listening)
     config = uvicorn.Config(

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Response
 
 from whatsam_simulator.control.dependencies import PathNumber, Service
 from whatsam_simulator.control.models import (
+    BatchRequest,
     Contact,
     ContactRequest,
     Inbox,
     MessageId,
+    MessageIds,
     MessageRequest,
     ReadRequest,
     Receipts,
@@ -35,6 +37,12 @@ async def ensure_contact(
     contact, new = service.ensure_contact(number, body.name if body else None)
     response.status_code = 201 if new else 200
     return contact
+
+
+@router.post("/messages/batch")
+async def send_batch(body: BatchRequest, service: Service) -> MessageIds:
+    """Many texts in one request, in order; for load tests. All numbers are checked before the first is sent."""
+    return MessageIds(ids=service.send_batch([(message.sender, message.to, message.text) for message in body.messages]))
 
 
 @router.get("/{number}")

@@ -66,6 +66,18 @@ class MessageRequest(Request):
     media: Media | None = None
 
 
+class BatchedText(Request):
+    sender: Number = Field(alias="from")
+    to: Number
+    text: str
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class BatchRequest(Request):
+    messages: list[BatchedText] = Field(min_length=1, max_length=10_000)
+
+
 class GroupMessageRequest(Request):
     sender: Number = Field(alias="from", description="A phone or contact that is a member")
     text: str | None = None

@@ -132,6 +132,11 @@ class ControlService:
             return self._send_media(sender, receiver, media)
         return self._simulation.sending.send(sender, receiver, compose_text(_text(text)))
 
+    def send_batch(self, texts: list[tuple[str, str, str]]) -> list[str]:
+        """(sender, receiver, text) each; all or, where a number is unknown, none."""
+        known = [(self._world.account(sender), self._world.account(to), text) for sender, to, text in texts]
+        return [self._simulation.sending.send(sender, to, compose_text(text)) for sender, to, text in known]
+
     def inbox(self, number: str) -> Inbox:
         self._world.account(number)
         return self._simulation.receiving.inbox(number)

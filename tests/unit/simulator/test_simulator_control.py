@@ -44,6 +44,15 @@ async def test_contacts_write_to_each_other_and_read(http: httpx.AsyncClient) ->
     assert (await http.get("/journal/violations")).json() == {"violations": []}
 
 
+async def test_a_batch_is_sent_in_order_or_not_at_all(http: httpx.AsyncClient) -> None:
+    texts = [{"from": ADA, "to": BOB, "text": f"{n}"} for n in range(50)]
+    ids = (await http.post("/contacts/messages/batch", json={"messages": texts})).json()["ids"]
+    assert [(m["id"], m["text"]) for m in await inbox(http, BOB)] == [(id, f"{n}") for n, id in enumerate(ids)]
+    refused = await http.post("/contacts/messages/batch", json={"messages": [*texts, {**texts[0], "to": EVE}]})
+    assert refused.status_code == 404
+    assert len(await inbox(http, BOB)) == 50
+
+
 async def test_contacts_in_groups(http: httpx.AsyncClient) -> None:
     await http.post(f"/contacts/{EVE}", json={"name": "Eve"})
     group = (await http.post("/groups", json={"subject": "s", "creator": ADA, "members": [BOB, EVE]})).json()
