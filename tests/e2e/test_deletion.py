@@ -91,10 +91,11 @@ def test_a_pool_with_sessions_waits(
 
 def test_a_lost_state_is_told_and_never_paired_anew(single: Fleet, running: RunningCluster) -> None:
     name = single.names[0]
-    ObjectBucket(running.environment).empty(name)
     assignment = single.state(name).status.assignment
     assert assignment is not None
 
+    running.signal(assignment.worker, "STOP", everything=True)  # so that it cannot store its state once more
+    ObjectBucket(running.environment).empty(name)
     running.kubectl.run("delete", "pod", assignment.worker, "--force", "--grace-period=0")
 
     def lost() -> bool:

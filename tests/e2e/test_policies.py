@@ -1,8 +1,10 @@
 """Who may write what, tried with the tokens of real pods; and what `kubectl apply` says about bad objects."""
 
-import json
-import subprocess
+import base64
+import ssl
+from http import HTTPStatus
 
+import httpx
 import pytest
 
 from whatsam_local.driver.cluster import RunningCluster
@@ -19,19 +21,18 @@ def pod_token(running: RunningCluster, pod: str) -> str:
     return running.kubectl.token("whatsam-connector", pod, uid)
 
 
-def patch_status(running: RunningCluster, name: str, token: str, status: dict[str, object]) -> str:
-    """Patch a session's status with a token alone; what kubectl said, `KubectlError` when refused."""
-    config = running.kubectl.json("config", "view", "--raw", "--minify")
-    anonymous = {**config, "users": [{"name": user["name"], "user": {"token": token}} for user in config["users"]]}
-    file = running.layout.state / "token.kubeconfig"
-    file.write_text(json.dumps(anonymous))
-    command = [running.kubectl.command()[0], "--kubeconfig", str(file)]
-    command += ["patch", "was", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    file.unlink()
-    if done.returncode != 0:
-        raise KubectlError(done.stderr)
-    return done.stdout
+def patch_status(running: RunningCluster, name: str, token: str, status: dict[str, object]) -> httpx.Response:
+    """Patch a session's status as a connector does, with a pod's token alone."""
+    view = running.kubectl.json("config", "view", "--raw", "--minify")
+    server = view["clusters"][0]["cluster"]
+    trust = ssl.create_default_context(cadata=base64.b64decode(server["certificate-authority-data"]).decode())
+    return httpx.patch(
+        f"{server['server']}/apis/whatsam.io/v1alpha1/namespaces/whatsam/whatsappsessions/{name}/status",
+        json={"status": status},
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
+        verify=trust,
+        trust_env=False,
+    )
 
 
 def test_only_the_holder_writes_a_session_status(fleet: Fleet, running: RunningCluster) -> None:
@@ -40,9 +41,12 @@ def test_only_the_holder_writes_a_session_status(fleet: Fleet, running: RunningC
     assert assignment is not None
     other = next(worker for worker in fleet.workers() if worker != assignment.worker)
 
-    assert "patched" in patch_status(running, name, pod_token(running, assignment.worker), {"pushName": "holder"})
-    with pytest.raises(KubectlError, match="does not hold"):
-        patch_status(running, name, pod_token(running, other), {"pushName": "stranger"})
+    own = patch_status(running, name, pod_token(running, assignment.worker), {"pushName": "holder"})
+    assert own.status_code == HTTPStatus.OK, own.text
+    strange = patch_status(running, name, pod_token(running, other), {"pushName": "stranger"})
+    assert strange.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, strange.text
+    assert "hold" in strange.json()["message"]
+    assert fleet.state(name).status.push_name != "stranger"
 
 
 def test_the_holder_cannot_assign(fleet: Fleet, running: RunningCluster) -> None:
@@ -50,10 +54,16 @@ def test_the_holder_cannot_assign(fleet: Fleet, running: RunningCluster) -> None
     assignment = fleet.state(name).status.assignment
     assert assignment is not None
     token = pod_token(running, assignment.worker)
-    with pytest.raises(KubectlError, match="operator"):
-        patch_status(running, name, token, {"epoch": 99})
-    with pytest.raises(KubectlError, match="operator"):
-        patch_status(running, name, token, {"assignment": None})
+    forbidden: list[dict[str, object]] = [
+        {"epoch": 99},
+        {"assignment": None},
+        {"next": {"worker": "w", "podUID": "u", "bootId": "b"}},
+    ]
+    for change in forbidden:
+        answer = patch_status(running, name, token, change)
+        assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer.text
+        assert "operator" in answer.json()["message"]
+    assert fleet.state(name).status.assignment == assignment
 
 
 @pytest.mark.parametrize(

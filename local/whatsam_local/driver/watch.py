@@ -119,7 +119,9 @@ class SessionWatch:
             stalled = [f"{c.type}={c.status}/{c.reason} {c.message}" for c in session.status.conditions]
             return f"{name}: {session.status.phase} e{session.status.epoch} [{'; '.join(stalled)}]"
 
-        return " | ".join(one(name, story) for name, story in sorted(self._stories.items()))
+        fine = [name for name, story in self._stories.items() if not story.gone and self._in(name, Phase.CONNECTED)]
+        told = [one(name, story) for name, story in sorted(self._stories.items()) if name not in fine]
+        return " | ".join([f"{len(fine)} sessions Connected", *told])
 
     def _follow(self) -> None:
         while not self._ending:
