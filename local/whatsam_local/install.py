@@ -47,6 +47,11 @@ class Installer:
             kubectl.run("wait", "--for=condition=Ready", node, f"--timeout={_NODE_WITHIN}s")
             bucket.result()
 
+    def make_namespace(self) -> None:
+        """For a cluster without Whatsam: kubectl's default namespace exists all the same."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        Kubectl.of(self.layout).apply([namespace])
+
     def install(self) -> None:
         """Manifests and Secrets, then waiting until all of it runs. Raises LocalError that says which step failed."""
         kubectl = Kubectl.of(self.layout)

@@ -52,6 +52,7 @@ class Up:
             installer = Installer(self.layout, self.reporter)
             installer.prepare()
             if bare:
+                installer.make_namespace()
                 return started
             installer.install()
             write_atomically(self.layout.installed, Control(self.layout).status()["id"])

@@ -17,7 +17,7 @@ from whatsam_local.driver.kubectl import Kubectl, kubectl_program
 from whatsam_local.errors import ClusterNotRunningError
 from whatsam_local.launch import node_name
 from whatsam_local.layout import Layout
-from whatsam_local.running import ProcessRecord, read_record
+from whatsam_local.running import Handle, ProcessRecord, read_record
 from whatsam_local.status import Health
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -34,6 +34,7 @@ class Own:
         self.layout = Layout(CHECKOUT, root)
         self.environment = {**os.environ, "WHATSAM_LOCAL": str(root)}
         self.environment.pop("WHATSAPP", None)
+        self.begun: list[subprocess.Popen[bytes]] = []
 
     def call(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment | more
@@ -46,8 +47,20 @@ class Own:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([PROGRAM, *arguments], env=self.environment, stdout=subprocess.DEVNULL)
+    def begin(self) -> subprocess.Popen[bytes]:
+        """An `up` that goes on while the test does other things."""
+        up = subprocess.Popen([PROGRAM, "up", "--bare"], env=self.environment, stdout=subprocess.DEVNULL)
+        self.begun.append(up)
+        return up
+
+    def begin_and_answer(self) -> Handle:
+        """The supervisor of an `up` that goes on."""
+        self.begin()
+        eventually(self.answers, 60, "the supervisor answers")
+        record = read_record(self.layout.supervisor_record)
+        handle = record.open() if record is not None else None
+        assert handle is not None
+        return handle
 
     def part(self, name: str) -> dict[str, object]:
         return next(part for part in Control(self.layout).status()["parts"] if part["name"] == name)
@@ -57,11 +70,6 @@ class Own:
             return bool(Control(self.layout).status()["parts"])
         except ClusterNotRunningError:
             return False
-
-    def supervisor(self) -> ProcessRecord:
-        record = read_record(self.layout.supervisor_record)
-        assert record is not None
-        return record
 
     def remains(self) -> list[str]:
         """Whatever on this machine has to do with this cluster, but its logs and its ports."""
@@ -92,6 +100,8 @@ def own(directory: Path) -> Iterator[Own]:
     cluster = Own(directory)
     yield cluster
     cluster.run("down")
+    for up in cluster.begun:
+        up.wait(10)
     assert cluster.remains() == []
 
 
@@ -204,7 +214,7 @@ def test_a_kill_of_up_in_the_middle_leaves_nothing(own: Own, when: str):
         "launched": own.layout.supervisor_record.exists,
         "answering": own.answers,
     }
-    up = own.begin("up", "--bare")
+    up = own.begin()
     eventually(reached[when], 60, f"up is {when}")
     up.kill()
     up.wait()
@@ -213,34 +223,29 @@ def test_a_kill_of_up_in_the_middle_leaves_nothing(own: Own, when: str):
 
 
 def test_down_ends_an_up_that_is_under_way(own: Own):
-    up = own.begin("up", "--bare")
-    eventually(own.answers, 60, "the supervisor answers")
+    own.begin_and_answer().close()
     assert "under way has been ended" in own.run("down")
-    assert up.wait(10) == -signal.SIGKILL
+    assert own.begun[0].wait(10) == -signal.SIGKILL
     assert own.remains() == []
 
 
 def test_the_supervisors_death_is_the_clusters_death(own: Own):
-    own.run("up", "--bare")
-    record = own.supervisor()
-    handle = record.open()
-    assert handle is not None
-    handle.signal(signal.SIGKILL)
-    assert handle.ended(30)
-    handle.close()
-    # All but files: no process, mount, bound socket.
+    supervisor = own.begin_and_answer()
+    supervisor.signal(signal.SIGKILL)
+    assert supervisor.ended(30)
+    supervisor.close()
+    own.begun[0].wait(60)
+    # Files are left for `down`; but no process, no mount, and no socket that anybody listens on.
     assert not [each for each in own.remains() if each.startswith("process") or "/" in each]
     assert own.call("status").returncode == Health.NOT_RUNNING
-    own.run("up", "--bare")
 
 
 def test_a_frozen_supervisor_can_be_ended(own: Own):
-    own.begin("up", "--bare").wait(UP_WITHIN)
-    handle = own.supervisor().open()
-    assert handle is not None
-    handle.signal(signal.SIGSTOP)
-    handle.close()
+    supervisor = own.begin_and_answer()
+    supervisor.signal(signal.SIGSTOP)
     assert "is down" in own.run("down")
+    assert supervisor.ended(0)
+    supervisor.close()
 
 
 def test_data_can_be_kept(own: Own):
@@ -252,23 +257,13 @@ def test_data_can_be_kept(own: Own):
     own.run("up", "--bare")
     assert kubectl.json("get", "configmap", "kept")["data"] == {"a": "b"}
     assert envfile.read(own.layout.env_file.read_text())["WHATSAM_DATABASE_URL"].split("@")[0] == password.split("@")[0]
-    own.run("down")
-    own.run("up", "--bare")
-    assert (
-        "NotFound"
-        in subprocess.run(
-            [*kubectl.command("get", "configmap", "kept")], capture_output=True, text=True, check=False
-        ).stderr
-    )
 
 
-def test_a_cluster_whose_directory_is_removed_ends_by_itself(own: Own):
-    own.begin("up", "--bare").wait(UP_WITHIN)
-    handle = own.supervisor().open()
-    assert handle is not None
+def test_a_cluster_whose_record_is_gone_ends_by_itself(own: Own):
+    supervisor = own.begin_and_answer()
     own.layout.supervisor_record.unlink()
-    assert handle.ended(30)
-    handle.close()
+    assert supervisor.ended(30)
+    supervisor.close()
 
 
 def test_a_stale_record_does_no_harm(own: Own):
