@@ -175,7 +175,7 @@ async def test_strange_stanzas_never_raise_out_of_the_connection(
 ) -> None:
     running.simulation.context.world.ensure_account(CONTACT)
     client, source = await running.paired(NUMBER), random.Random(7)  # noqa: S311  as above
-    for _ in range(300):
+    for _ in range(150):
         with suppress(ConnectionError, aiohttp.ClientError):
             await client.send(random_stanza(source))
             await client.send(element("iq", {"to": SERVER, "xmlns": "w:p", "type": "get", "id": "alive"}))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator_laws import law
 
 from whatsam_simulator.clock import Clock, Instant
 from whatsam_simulator.journal.journal import Journal
@@ -60,6 +61,7 @@ def test_a_takeover_of_a_living_connection_overlaps() -> None:
 uses = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.binary(max_size=1)), max_size=30)
 
 
+@law
 @given(uses)
 def test_a_counter_is_reused_when_its_first_ciphertext_was_another(sequence: list[tuple[str, int, bytes]]) -> None:
     journal = Journal(SteppingClock())

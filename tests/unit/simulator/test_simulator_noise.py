@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from simulator_laws import law
 from simulator_noise_client import ClientHandshake
 
 from whatsam_simulator.crypto.keys import KeyPair, verify
@@ -51,7 +52,7 @@ def test_a_frame_that_was_changed_or_repeated_is_refused() -> None:
         server_transport.open(frame)
 
 
-@settings(deadline=None)
+@law
 @given(st.binary(max_size=150))
 def test_garbage_in_the_handshake_raises_protocol_errors_only(data: bytes) -> None:
     server = ServerHandshake(PROLOGUE, KeyPair(), b"chain")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from simulator_laws import law
 
 from whatsam_simulator.crypto.keys import KeyPair, verify
 from whatsam_simulator.crypto.media import KEY_INFO, open_sealed, seal
@@ -33,7 +34,7 @@ def no_bundle() -> Bundle:
     raise AssertionError("a session exists")
 
 
-@settings(max_examples=60, deadline=None)
+@law
 @given(st.data(), st.booleans())
 def test_messages_are_read_in_any_order_and_never_twice(data: st.DataObject, one_time: bool) -> None:
     """Sends and deliveries interleave freely; fewer ratchet steps than a receiver keeps chains."""
@@ -98,7 +99,7 @@ def test_without_a_session_nothing_is_read() -> None:
         SignalDevice(KeyPair()).decrypt("ada", *ada.encrypt("bob", b"text", no_bundle))
 
 
-@settings(max_examples=30, deadline=None)
+@law
 @given(st.permutations(range(8)), st.binary(max_size=100))
 def test_group_messages_are_read_in_any_order_and_never_twice(order: list[int], plain: bytes) -> None:
     own, received = OwnSenderKey(), ReceivedSenderKeys()
@@ -136,6 +137,7 @@ def test_a_repeated_distribution_resets_only_when_asked_to() -> None:
     assert received.decrypt(message) == b"text"
 
 
+@law
 @given(st.binary(max_size=64), st.integers(0, 511))
 def test_a_signature_holds_for_its_message_only(message: bytes, bit: int) -> None:
     pair = KeyPair()
@@ -147,11 +149,13 @@ def test_a_signature_holds_for_its_message_only(message: bytes, bit: int) -> Non
     assert not verify(pair.public, message, bytes(signature))
 
 
+@law
 @given(st.binary(max_size=200))
 def test_padding_is_reversible(plain: bytes) -> None:
     assert unpad(pad(plain)) == plain
 
 
+@law
 @given(st.sampled_from(sorted(KEY_INFO)), st.binary(max_size=300))
 def test_a_file_opens_unless_it_was_changed(kind: str, plain: bytes) -> None:
     sealed = seal(kind, plain)
@@ -162,7 +166,7 @@ def test_a_file_opens_unless_it_was_changed(kind: str, plain: bytes) -> None:
         open_sealed(kind, sealed.key, sealed.sealed, bytes(32))
 
 
-@settings(deadline=None)
+@law
 @given(st.binary(max_size=120), st.sampled_from(["msg", "pkmsg", "skmsg"]))
 def test_garbage_ciphertexts_raise_protocol_errors_only(data: bytes, kind: str) -> None:
     _, bob = conversation()
