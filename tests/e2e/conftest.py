@@ -44,11 +44,14 @@ def tenant(running: RunningCluster) -> Iterator[WhatsamClient]:
 
 
 @pytest.fixture(scope="session")
-def pool(running: RunningCluster) -> str:
-    """A pool of three workers of its own."""
+def pool(running: RunningCluster) -> Iterator[str]:
+    """A pool of three workers of its own; it and its sessions are deleted at the end."""
     name = f"e2e-{secrets.token_hex(2)}"
     apply_pool(running, name, WORKERS)
-    return name
+    yield name
+    selector = f"--field-selector=spec.poolRef.name={name}"
+    running.kubectl.run("delete", "was", selector, "--timeout=120s", timeout=150)
+    running.kubectl.run("delete", "wp", name, "--timeout=60s", timeout=90)
 
 
 @pytest.fixture(scope="session")
