@@ -85,8 +85,9 @@ def test_environment_and_volumes_of_every_kind(room: Room) -> None:
         "import json, os, pathlib as p\n"
         "files = {f: p.Path(f).read_text() for f in ('/etc/whatsam/all/token', '/etc/whatsam/all/deep/a', "
         f"'/etc/whatsam/all/labels', '/etc/one', '{ACCOUNT}/namespace', '{ACCOUNT}/ca.crt')}}\n"
-        "print(json.dumps({'env': dict(os.environ), 'files': files, 'none': [n for n in os.listdir('/none') if n[:2] != '..'],"
-        " 'mode': os.stat('/etc/one').st_mode & 0o777}))"
+        "none = [n for n in os.listdir('/none') if not n.startswith('..')]\n"
+        "mode = os.stat('/etc/one').st_mode & 0o777\n"
+        "print(json.dumps({'env': dict(os.environ), 'files': files, 'none': none, 'mode': mode}))"
     )
     room.pod(
         "all", ["python3", "-c", script], container=container, volumes=volumes, restartPolicy="Never",
