@@ -5,6 +5,7 @@ its life to its parent's, then it opens the socket; neonize and the databases co
 """
 
 import argparse
+import os
 import sys
 
 from whatsam_connector.engine.ending import end, end_with_the_first_fault
@@ -34,6 +35,7 @@ def main() -> None:
         print(f"engine: {error}", file=sys.stderr, flush=True)
         end(ExitCode.FENCE_NOT_ARMED)
     die_with_parent(arguments.parent)
+    os.umask(0o077)  # keys and messages are written from here on
 
     # Imported here: everything above has to happen as early as can be, and needs none of it.
     from whatsam_connector.engine.host import Host

@@ -113,6 +113,33 @@ async def test_a_server_that_refuses_ends_the_process(rig: Rig, new_number: Call
     await rig.resume(account)
 
 
+async def test_a_stop_while_reconnecting_is_clean(rig: Rig, new_number: Callable[[], str]) -> None:
+    account = rig.account(new_number())
+    running = await rig.pair(account)
+    rig.simulator.set_faults(refuse_connections=True)
+    await asyncio.to_thread(rig.simulator.cut, account.number)
+    await running.event(Disconnected)
+    assert (await running.process.stop(20)).reason is ExitReason.CLEAN
+
+
+async def test_a_stop_while_the_server_says_nothing_is_clean(rig: Rig, new_number: Callable[[], str]) -> None:
+    account = rig.account(new_number())
+    first = await rig.pair(account)
+    await first.process.stop(20)
+    rig.simulator.set_faults(silent_handshake=True)
+    running = await rig.spawn(account.session())
+    await running.process.arm(running.process.deadline + 1)
+    assert (await running.process.stop(20)).reason is ExitReason.CLEAN
+    assert not running.has(Connected)
+
+
+async def test_keys_and_messages_are_for_this_user_only(rig: Rig, new_number: Callable[[], str]) -> None:
+    account = rig.account(new_number())
+    await rig.pair(account)
+    modes = [path.stat().st_mode & 0o077 for path in (account.database, account.journal, rig.run_dir)]
+    assert modes == [0, 0, 0]
+
+
 async def test_logout_unlinks_the_device(rig: Rig, new_number: Callable[[], str]) -> None:
     account = rig.account(new_number())
     running = await rig.pair(account)
