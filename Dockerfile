@@ -1,0 +1,54 @@
+# One file, one image per part: docker build --target operator|connector|api .
+# The targets share everything but their virtual environment, so that no part carries another part's libraries.
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+# The builder has a pip of its own; the environment that is copied to the final stage has none.
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/whatsam
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY core core
+COPY operator operator
+COPY connector connector
+COPY api api
+COPY simulator simulator
+COPY local local
+RUN /opt/build/bin/pip wheel --no-deps --wheel-dir /wheels .
+
+FROM build AS build-operator
+RUN wheel=$(echo /wheels/whatsam-*.whl) \
+    && /opt/build/bin/pip --python /opt/whatsam/bin/python install "${wheel}[operator]"
+
+FROM build AS build-connector
+RUN wheel=$(echo /wheels/whatsam-*.whl) \
+    && /opt/build/bin/pip --python /opt/whatsam/bin/python install "${wheel}[connector]"
+
+FROM build AS build-api
+RUN wheel=$(echo /wheels/whatsam-*.whl) \
+    && /opt/build/bin/pip --python /opt/whatsam/bin/python install "${wheel}[api]"
+
+FROM ${BASE_IMAGE} AS runtime
+ENV PATH=/opt/whatsam/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# Numeric, so that Kubernetes can see that it is not root.
+USER 10001:10001
+WORKDIR /tmp
+
+FROM runtime AS operator
+COPY --from=build-operator /opt/whatsam /opt/whatsam
+EXPOSE 8080
+ENTRYPOINT ["whatsam-operator"]
+
+FROM runtime AS connector
+COPY --from=build-connector /opt/whatsam /opt/whatsam
+EXPOSE 8080
+ENTRYPOINT ["whatsam-connector"]
+
+FROM runtime AS api
+COPY --from=build-api /opt/whatsam /opt/whatsam
+EXPOSE 8000
+ENTRYPOINT ["whatsam-api"]
