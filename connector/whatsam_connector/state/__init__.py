@@ -13,7 +13,7 @@ from whatsam_connector.state.errors import (
     NotPrepared,
     StateError,
 )
-from whatsam_connector.state.keeper import StateKeeper, StateSettings
+from whatsam_connector.state.keeper import StateKeeper
 from whatsam_connector.state.keyring import KeyRing
 from whatsam_connector.state.records import (
     STARTABLE,
@@ -25,6 +25,7 @@ from whatsam_connector.state.records import (
     ReplicationTrouble,
     SessionIdentity,
 )
+from whatsam_connector.state.settings import StateSettings
 
 __all__ = [
     "STARTABLE",

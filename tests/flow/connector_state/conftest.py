@@ -9,7 +9,6 @@ import pytest
 from connector_state_weed import ACCESS, SECRET, Weed
 
 from whatsam_core.storage.objects import ObjectStore
-
 from whatsam_simulator.pytest_plugin import number, simulator, simulator_process
 
 __all__ = ["number", "simulator", "simulator_process"]

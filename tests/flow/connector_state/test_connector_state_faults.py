@@ -13,13 +13,14 @@ from pathlib import Path
 import connector_state_rig as rig
 import pytest
 from connector_state_weed import ACCESS, SECRET, Weed
+
 from whatsam_connector.shipper.retention import KEEP_OWN
 from whatsam_connector.state import FlushTimeout, KeyRing, PrepareOutcome, RepairMode, StateKeeper
 from whatsam_connector.state.bases import read
 from whatsam_connector.state.data_keys import find
 from whatsam_connector.state.prepare import SUPPORTED_SCHEMA
 from whatsam_core.sessions_state import BaseRef, bases_of, key_object, session_prefix
-from whatsam_core.storage.objects import ObjectStore
+from whatsam_core.storage.objects import ObjectMissing, ObjectStore
 
 Keepers = Callable[..., StateKeeper]
 
@@ -126,7 +127,7 @@ async def test_a_writer_killed_in_the_middle_of_a_transaction_hands_over_the_las
     )
     assert holder.stdout is not None
     assert await holder.stdout.readline() == b"half\n"
-    assert Path(f"{database}-journal").exists()
+    assert os.path.lexists(f"{database}-journal")  # noqa: ASYNC240  a test may look at a file
     holder.kill()
     await holder.wait()
     handover = await keeper.release(who.uid, 20)
@@ -199,8 +200,8 @@ async def test_a_shipper_killed_at_any_moment_never_uses_a_number_twice(
             for ref in await stored(store, name):
                 try:
                     sealed = await store.get(ref.key)
-                except Exception:
-                    continue
+                except ObjectMissing:
+                    continue  # cleaned up in between
                 assert contents.setdefault(ref.key, sealed) == sealed, "a base was replaced"
             pid = keeper.shipper_pid
             if pid is not None and kills < 8:
