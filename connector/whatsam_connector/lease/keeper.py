@@ -96,6 +96,7 @@ class LeaseKeeper:
         self._observe_latency = observe_latency
         self._state = LeaseState.ACTIVE
         self._unanswered: deque[Attempt] = deque(maxlen=_MOST_ATTEMPTS)
+        self._last_told = Verdict.RENEWED
         self._due = asyncio.Event()
         self._changed = asyncio.Event()
         self._end: asyncio.Future[KeeperEnd] = asyncio.get_running_loop().create_future()
@@ -179,7 +180,8 @@ class LeaseKeeper:
                     return
                 case Verdict.RETRY | Verdict.READ_BACK | Verdict.SOFT_FENCE | Verdict.HARD_FENCE:
                     # The fences themselves are `_watch_the_age`'s: it acts on time, not when a request has ended.
-                    pause = self._timings.renew_period / 2
+                    # A lost request is tried again at once; one that was answered quickly, a little later.
+                    pause = self._timings.renew_period / 2 - (self._clock.boottime() - started)
             await self._wait(self._due, max(pause, self._timings.renew_period / 10))
 
     async def _renew_once(self, started: float) -> Verdict:
@@ -194,8 +196,11 @@ class LeaseKeeper:
             if written is None:  # what came back is not a connector's Lease: the next renewal meets a conflict
                 return Verdict.RETRY
             self._accept(written, started)
+            self._last_told = outcome
             return outcome
-        _log.warning("lease.not_renewed", answer=answer.value, verdict=outcome.value, age=round(self._age(), 2))
+        if outcome is not self._last_told:  # an outage is told when it gets worse, not once a second
+            _log.warning("lease.not_renewed", answer=answer.value, verdict=outcome.value, age=round(self._age(), 2))
+        self._last_told = outcome
         return await self._read_back() if outcome is Verdict.READ_BACK else outcome
 
     async def _read_back(self) -> Verdict:

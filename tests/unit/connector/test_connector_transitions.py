@@ -65,6 +65,10 @@ class World:
     forgotten: int = 0
     spawned: int = 0
 
+    @property
+    def alive(self) -> bool:
+        return self.engine or self.spawning
+
     def next(self, chance: Random) -> Input:
         """One of the inputs that can come now; what leads on is likelier than what ends everything."""
         can: list[list[Input]] = [TIMERS]
@@ -130,13 +134,13 @@ class World:
                 self.spawning = True
                 self.spawned += 1
             case effects.Prepare():
-                assert not (self.engine or self.spawning), "the file is replaced under an engine"
+                assert not self.alive, "the file is replaced under an engine"
                 self.preparing = True
             case effects.Release():
-                assert not (self.engine or self.spawning), "released with an engine"
+                assert not self.alive, "released with an engine"
                 self.releasing = True
             case effects.Forget():
-                assert not (self.engine or self.spawning), "files deleted under an engine"
+                assert not self.alive, "files deleted under an engine"
                 self.forgotten += 1
                 self.device_in_file = False
                 self.flushing = self.releasing = False

@@ -1,0 +1,320 @@
+"""A session on one connector, from assignment to handover, with fakes around it and in virtual time."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from connector_fakes import JID
+from connector_rig import UID, Rig, connector
+from connector_virtual import START, run, until
+
+from whatsam_connector.sessions import inputs
+from whatsam_connector.sessions.inputs import StopReason
+from whatsam_connector.state import PrepareOutcome
+from whatsam_connector.supervision import (
+    Disconnected,
+    EngineStartFailed,
+    ExitReason,
+    LoggedOut,
+    PairingEnd,
+    PairingEnded,
+    QrShown,
+    StreamReplaced,
+)
+from whatsam_core.resources.conditions import ConditionType
+from whatsam_core.resources.session import Phase
+
+
+def reason(rig: Rig, kind: ConditionType) -> tuple[str, str]:
+    condition = rig.status.status.condition(kind)
+    assert condition is not None
+    return condition.status, condition.reason
+
+
+def test_a_new_session_is_scanned_stored_and_only_then_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.show_code()
+            assert rig.status.status.pairing is not None
+            assert rig.status.status.pairing.code == "2@secret"
+            rig.state.away = True
+            rig.scan(engine)
+            await until(lambda: reason(rig, ConditionType.PAIRED) == ("False", "StoringAuthState"))
+            await asyncio.sleep(30)
+            assert rig.phase is Phase.PAIRING
+            assert rig.status.status.jid is None
+            assert rig.status.status.pairing is None
+            rig.state.away = False
+            await rig.reaches(Phase.CONNECTED)
+            assert rig.status.status.jid == JID
+            assert rig.status.status.phone_number == "491511000001"
+            assert rig.status.status.push_name == "Ann"
+            assert reason(rig, ConditionType.PAIRED) == ("True", "Paired")
+            assert rig.room.engines == [engine]
+
+    run(story())
+
+
+def test_codes_are_refreshed_for_as_long_as_somebody_may_scan(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            first = await rig.show_code()
+            first.say(QrShown(UID, "2@another", START + timedelta(minutes=2)))
+            await until(lambda: "another" in str(rig.status.status.pairing))
+            first.say(PairingEnded(UID, PairingEnd.TIMEOUT))
+            first.ends(ExitReason.PAIRING_TIMEOUT)
+            second = await rig.engine(2)
+            assert second.session.pairing is not None
+            second.say(QrShown(UID, "2@third", START + timedelta(minutes=3)))
+            await until(lambda: "third" in str(rig.status.status.pairing))
+
+    run(story())
+
+
+def test_a_session_with_an_unreadable_file_looks_for_its_state_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.room.fail = [EngineStartFailed("DeviceMissing", "the file does not hold its device")]
+            await rig.known_session()
+            assert rig.state.calls.count("prepare 1") == 2
+
+    run(story())
+
+
+def test_a_crash_is_restarted_in_place_without_a_restore(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            engine.ends(ExitReason.PANIC)
+            await rig.reaches(Phase.RECONNECTING)
+            again = await rig.engine(2)
+            rig.log_in(again)
+            await rig.reaches(Phase.CONNECTED)
+            assert again.session.jid == JID
+            assert rig.state.calls.count("prepare 1") == 1
+
+    run(story())
+
+
+def test_an_engine_that_does_not_answer_is_killed_and_replaced(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            engine.hangs = True
+            again = await rig.engine(2)
+            assert "kill" in engine.calls
+            assert engine.exited.done()
+            assert rig.room.living == [again]
+
+    run(story())
+
+
+def test_a_lost_connection_that_does_not_come_back_gets_a_new_engine(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path, reconnect_limit=30.0) as rig:
+            engine = await rig.known_session()
+            engine.say(Disconnected(UID, "ConnectionLost"))
+            await rig.reaches(Phase.RECONNECTING)
+            rig.log_in(engine)
+            await rig.reaches(Phase.CONNECTED)
+            await asyncio.sleep(60)
+            assert len(rig.room.engines) == 1
+            engine.say(Disconnected(UID, "ConnectionLost"))
+            await rig.engine(2)
+
+    run(story())
+
+
+def test_stopped_means_disconnected_stored_and_handed_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.spec(desiredState="Stopped")
+            await until(lambda: rig.status.status.handover is not None)
+            assert engine.calls[0] == "disconnect"
+            assert rig.status.status.handover is not None
+            assert rig.status.status.handover.epoch == 1
+            assert rig.phase is Phase.DISCONNECTED
+            assert reason(rig, ConditionType.READY) == ("True", "Stopped")
+            rig.sessions.unassign()
+            await until(lambda: len(rig.worker) == 0)
+            assert rig.state.calls[-1] == "forget"
+
+    run(story())
+
+
+def test_deletion_with_logout_unlinks_the_device(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.objects["s1"]["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+            rig.sessions.spec(deletionPolicy="Logout")
+            await rig.reaches(Phase.LOGGED_OUT)
+            await until(lambda: rig.status.status.handover is not None)
+            assert "logout" in engine.calls
+            assert reason(rig, ConditionType.PAIRED) == ("False", "LoggedOut")
+
+    run(story())
+
+
+def test_an_assignment_that_goes_elsewhere_stops_at_once_and_writes_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            await asyncio.sleep(5)
+            written = len(rig.sessions.patches)
+            rig.sessions.put(epoch=2, boot="another")
+            await until(lambda: len(rig.worker) == 0)
+            assert engine.calls == ["kill"]
+            assert len(rig.sessions.patches) == written
+            assert "forget" in rig.state.calls
+
+    run(story())
+
+
+def test_a_new_epoch_on_the_same_boot_starts_after_the_old_one_is_gone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            first = await rig.known_session()
+            rig.sessions.put(epoch=2)
+            second = await rig.engine(2)
+            assert first.exited.done()
+            assert "prepare 2" in rig.state.calls
+            assert "forget" not in rig.state.calls
+            rig.log_in(second)
+            await rig.reaches(Phase.CONNECTED)
+
+    run(story())
+
+
+def test_a_replaced_session_waits_for_the_operator(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            engine.say(StreamReplaced(UID))
+            await rig.reaches(Phase.DISCONNECTED)
+            await asyncio.sleep(300)
+            assert rig.room.living == []
+            assert len(rig.room.engines) == 1
+            assert rig.status.status.handover is None
+            assert reason(rig, ConditionType.CONNECTED) == ("False", "StreamReplaced")
+
+    run(story())
+
+
+def test_logged_out_keeps_the_store_and_stalls(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            stored = rig.state.seq
+            engine.say(LoggedOut(UID, "LOGGED_OUT", on_connect=True))
+            await rig.reaches(Phase.LOGGED_OUT)
+            await asyncio.sleep(300)
+            assert rig.state.seq == stored
+            assert len(rig.room.engines) == 1
+            assert reason(rig, ConditionType.STALLED) == ("True", "LoggedOut")
+
+    run(story())
+
+
+def test_a_missing_state_stalls_and_never_asks_for_a_scan(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.state.outcome = PrepareOutcome.MISSING
+            rig.sessions.put(jid=JID)
+            await rig.reaches(Phase.ERROR)
+            await asyncio.sleep(300)
+            assert rig.room.engines == []
+            assert reason(rig, ConditionType.STALLED) == ("True", "AuthStateMissing")
+
+    run(story())
+
+
+def test_a_store_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.state.away = True
+            rig.sessions.put(jid=JID)
+            await until(lambda: reason_or_none(rig) == "ObjectStoreUnreachable")
+            assert rig.phase is Phase.RECONNECTING
+            await asyncio.sleep(60)
+            rig.state.away = False
+            rig.state.outcome, rig.state.jid = PrepareOutcome.RESTORED, JID
+            await rig.engine(1)
+
+    run(story())
+
+
+def reason_or_none(rig: Rig) -> str | None:
+    condition = rig.status.status.condition(ConditionType.RECONCILING)
+    return condition.reason if condition is not None else None
+
+
+def test_draining_hands_everything_over_in_parallel(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            await rig.known_session()
+            rig.sessions.put("s2")
+            await rig.engine(2)
+            started = asyncio.get_running_loop().time()
+            await rig.worker.hand_over()
+            assert asyncio.get_running_loop().time() - started < 10
+            for name in ("s1", "s2"):
+                assert rig.sessions.session(name).status.handover is not None
+            assert rig.room.living == []
+            assert rig.phase is Phase.RECONNECTING
+            rig.sessions.put("s3")
+            await asyncio.sleep(5)
+            assert len(rig.room.engines) == 2
+
+    run(story())
+
+
+def test_a_status_that_cannot_be_written_is_written_when_the_api_server_is_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.away = True
+            engine.ends(ExitReason.PANIC)
+            again = await rig.engine(2)
+            await asyncio.sleep(8)
+            rig.log_in(again)
+            await asyncio.sleep(20)
+            rig.sessions.away = False
+            await until(lambda: rig.status.status.last_connected_at != START and rig.phase is Phase.CONNECTED)
+            assert reason(rig, ConditionType.CONNECTED) == ("True", "Connected")
+
+    run(story())
+
+
+def test_somebody_elses_write_is_respected(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            # The operator writes at the same time: a condition of its own, under a newer resourceVersion.
+            scheduled = {"type": "Scheduled", "status": "True", "reason": "Assigned", "message": "here"}
+            rig.sessions.put(conditions=[scheduled, *rig.sessions.objects["s1"]["status"]["conditions"]])
+            engine.ends(ExitReason.PANIC)
+            await rig.reaches(Phase.RECONNECTING)
+            kinds = [condition.type for condition in rig.status.status.conditions]
+            assert kinds.count(ConditionType.SCHEDULED) == 1
+            for patch in rig.sessions.patches:
+                assert not {"epoch", "assignment", "next"} & set(patch["status"])
+
+    run(story())
+
+
+def test_every_stop_reason_ends_without_an_engine(tmp_path: Path) -> None:
+    async def story(why: StopReason) -> None:
+        async with connector(tmp_path / why.value) as rig:
+            await rig.show_code()
+            runner = rig.worker.runner(UID)
+            assert runner is not None
+            runner.push(inputs.Stop(why))
+            async with asyncio.timeout(30):
+                await runner.handed_over()
+            assert rig.room.living == []
+            assert rig.status.status.handover is not None
+
+    for why in StopReason:
+        run(story(why))
