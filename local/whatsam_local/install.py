@@ -3,13 +3,16 @@
 Called by `up` after all parts are ready. Everything here may be repeated.
 """
 
-import io
+import asyncio
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
+from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
 from whatsam_local.catalog import HOST
 from whatsam_local.credentials import Credentials
 from whatsam_local.doors import read_ports
@@ -17,14 +20,18 @@ from whatsam_local.errors import LocalError
 from whatsam_local.kubectl import Kubectl
 from whatsam_local.launch import NAMESPACE, node_name
 from whatsam_local.layout import Layout
-from whatsam_local.progress import Reporter
+from whatsam_local.progress import Reporter, Step
 
 BUCKET = "whatsam"
 _REGION = "us-east-1"
 _NODE_WITHIN = 30  # seconds
 _DEFINITIONS_WITHIN = 30
-_DEPLOYMENTS_WITHIN = 90
+_DEPLOYMENTS_WITHIN = 180
+_LOOK_AT_PODS_EVERY = 10
+_RESTARTS = 4  # of one container, before `up` gives up on it: one or two may be the database that was not there yet
 _STORE_WITHIN = 30.0
+_STORE_AGAIN = 0.2
+_TRIAL_KEY = ".whatsam-local"
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Installer:
             self.reporter.step("Registering the node, preparing the object store"),
             ThreadPoolExecutor(1) as beside,
         ):
-            bucket = beside.submit(self._make_bucket, Credentials.load_or_make(self.layout.credentials))
+            bucket = beside.submit(asyncio.run, self._make_bucket())
             node = f"node/{node_name(self.layout)}"
             kubectl.run("wait", "--for=create", node, f"--timeout={_NODE_WITHIN}s")
             kubectl.run("wait", "--for=condition=Ready", node, f"--timeout={_NODE_WITHIN}s")
@@ -57,39 +64,28 @@ class Installer:
         kubectl = Kubectl.of(self.layout)
         with self.reporter.step("Installing Whatsam"):
             self._apply(kubectl, configuration(Credentials.load_or_make(self.layout.credentials)))
-        with self.reporter.step("Waiting for operator, API and the default pool"):
+        with self.reporter.step("Waiting for operator, API and the default pool") as step:
             for deployments in (("whatsam-operator", "whatsam-api"), ("default",)):
-                self._available(kubectl, deployments)
+                self._available(kubectl, deployments, step)
 
-    def _make_bucket(self, credentials: Credentials) -> None:
+    async def _make_bucket(self) -> None:
         """SeaweedFS answers before it has a place to write to; so write something."""
-        import urllib3
-        from minio import Minio
-        from minio.error import MinioException
-        from urllib3.exceptions import HTTPError
-
-        port = read_ports(self.layout.doors)["s3"]
-        client = Minio(
-            f"127.0.0.1:{port}",
-            access_key=credentials.s3_access_key,
-            secret_key=credentials.s3_secret_key,
-            secure=False,
-            region=_REGION,
-            http_client=urllib3.PoolManager(timeout=5.0, retries=False),
-        )
+        credentials = Credentials.load_or_make(self.layout.credentials)
+        url = f"http://127.0.0.1:{read_ports(self.layout.doors)['s3']}"
+        store = ObjectStore(url, credentials.s3_access_key, credentials.s3_secret_key, BUCKET, timeout=5.0)
         deadline = time.monotonic() + _STORE_WITHIN
-        while True:
-            try:
-                if not client.bucket_exists(BUCKET):
-                    client.make_bucket(BUCKET)
-                client.put_object(BUCKET, ".whatsam-local", io.BytesIO(b"1"), 1)
-                client.remove_object(BUCKET, ".whatsam-local")
-            except (MinioException, HTTPError, OSError) as error:
-                if time.monotonic() > deadline:
-                    raise LocalError(f"The object store takes no objects: {error}") from error
-                time.sleep(0.2)
-            else:
-                return
+        try:
+            while True:
+                try:
+                    await store.ensure_bucket()
+                    await store.put(_TRIAL_KEY, b"1")
+                    return await store.delete(_TRIAL_KEY)
+                except ObjectStoreError as error:
+                    if time.monotonic() > deadline:
+                        raise LocalError(f"The object store takes no objects: {error}") from error
+                    await asyncio.sleep(_STORE_AGAIN)
+        finally:
+            await store.close()
 
     def _apply(self, kubectl: Kubectl, configured: list[dict[str, object]]) -> None:
         """Definitions first: the API server must know a kind before an object of it can be applied."""
@@ -102,14 +98,32 @@ class Installer:
         kubectl.run("wait", "--for=condition=Established", *named, f"--timeout={_DEFINITIONS_WITHIN}s")
         kubectl.apply([each for each in objects if each not in first])
 
-    def _available(self, kubectl: Kubectl, deployments: tuple[str, ...]) -> None:
+    def _available(self, kubectl: Kubectl, deployments: tuple[str, ...], step: Step) -> None:
+        """Wait until these Deployments are available; a program that keeps crashing is told without waiting longer."""
+        step.update(f"waiting for {', '.join(deployments)}")
+        deadline = time.monotonic() + _DEPLOYMENTS_WITHIN
         named = [f"deployment/{name}" for name in deployments]
-        try:
-            for condition in ("create", "condition=Available"):
-                kubectl.run("wait", f"--for={condition}", *named, f"--timeout={_DEPLOYMENTS_WITHIN}s")
-        except LocalError as error:
-            told = "\n".join(kubectl.explain_deployment(name) for name in deployments)
-            raise LocalError(f"{error}\n{told}") from error
+        while True:
+            try:
+                for condition in ("create", "condition=Available"):
+                    kubectl.run("wait", f"--for={condition}", *named, f"--timeout={_LOOK_AT_PODS_EVERY}s")
+            except LocalError as error:
+                crashing = hopeless(json.loads(kubectl.run("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"])
+                if crashing or time.monotonic() > deadline:
+                    told = "\n".join(kubectl.explain_deployment(name) for name in deployments)
+                    raise LocalError(f"{', '.join(crashing) or error}\n{told}") from error
+            else:
+                return
+
+
+def hopeless(pods: list[dict[str, Any]]) -> list[str]:
+    """Pure: which containers keep ending as soon as they are started."""
+    return [
+        f"{pod['metadata']['name']} has ended {container['restartCount']} times"
+        for pod in pods
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if container["restartCount"] >= _RESTARTS and "CrashLoopBackOff" in str(container.get("state"))
+    ]
 
 
 def configuration(credentials: Credentials) -> list[dict[str, object]]:

@@ -78,7 +78,7 @@ class Part(_Frozen):
     """Gets an empty /tmp of its own, in which only these directories show; for programs that leave sockets there."""
     freeze_descendants: bool = False
     """`freeze` stops its children too (not for the node: its descendants are pods)."""
-    ready_within: float = 60.0
+    ready_within: float = 120.0
     """Seconds from its start after which `up` gives up on it."""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from whatsam_local.down import survives
+from whatsam_local.install import hopeless
 from whatsam_local.status import Health, duration, judge
 
 
@@ -68,3 +69,13 @@ def test_durations(seconds: float, text: str):
 def test_down_leaves_logs_and_ports_and_on_request_the_data(name: str, kept: bool, always: bool):
     assert survives(name, keep=True) is kept
     assert survives(name, keep=False) is always
+
+
+def pod(restarts: int, state: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"restartCount": restarts, "state": state}]}}
+
+
+def test_up_gives_up_on_programs_that_keep_crashing_only():
+    crashing = {"waiting": {"reason": "CrashLoopBackOff"}}
+    assert hopeless([pod(4, crashing)]) == ["p has ended 4 times"]
+    assert hopeless([pod(1, crashing), pod(4, {"running": {}}), {"metadata": {"name": "new"}, "status": {}}]) == []
