@@ -343,7 +343,7 @@ def _simulator(site: Site) -> Part:
 def _egress(site: Site) -> Part:
     return Part(
         name="egress",
-        argv=(str(site.programs.python), "-m", "whatsam_local.egress", "{listener}"),
+        argv=(str(site.programs.python), "-m", "whatsam_local.egress", "{listener}", "443"),
         env=site.environment,
         outside=True,
         inner_listener=(HOST, EGRESS_PORT),

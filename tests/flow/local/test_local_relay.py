@@ -65,17 +65,18 @@ async def test_nobody_inside_looks_like_a_refused_connection():
 
 
 async def test_egress_connects_to_where_it_is_asked_to():
-    async with echo() as beyond, running(lambda fd: egress.main(str(fd))) as door:
+    async with echo() as beyond, running(lambda fd: egress.main(str(fd), [str(beyond)])) as door:
         said = await talk(door, f"CONNECT 127.0.0.1:{beyond} HTTP/1.1\r\nHost: x\r\n\r\nhello".encode())
     assert said == b"HTTP/1.1 200 Connection Established\r\n\r\n<hello>"
 
 
-async def test_egress_refuses_everything_but_connect_and_stays():
-    async with running(lambda fd: egress.main(str(fd))) as door:
+async def test_egress_refuses_everything_else_and_stays():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with running(lambda fd: egress.main(str(fd), [str(port)])) as door:
         for bad in (b"GET http://127.0.0.1/ HTTP/1.1\r\n\r\n", b"CONNECT nowhere HTTP/1.1\r\n\r\n"):
             assert b" 405 " in await talk(door, bad)
+        assert b" 403 " in await talk(door, b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n")
         assert await talk(door, b"\xff\r\n\r\n") in (b"", b"reset")
         assert await talk(door, b"") == b""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
         assert b" 502 " in await talk(door, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
