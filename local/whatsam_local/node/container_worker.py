@@ -11,16 +11,14 @@ from contextlib import suppress
 
 from whatsam_local.node import status
 from whatsam_local.node.api import NETWORK_ERRORS
+from whatsam_local.node.container_spec import build_spec
 from whatsam_local.node.context import PodContext
-from whatsam_local.node.environment import DEFAULT_PATH, Image, container_argv, container_environment
 from whatsam_local.node.errors import ApiError, ConfigError, ImageError, RuntimeRefused
 from whatsam_local.node.health import Health
 from whatsam_local.node.kinds import Json
 from whatsam_local.node.probes import Command, Target
-from whatsam_local.node.protocol import ContainerRecord, ContainerSpec, Labels, Limits, VolumeMount
-from whatsam_local.node.quantity import parse_quantity
+from whatsam_local.node.protocol import ContainerRecord, Labels
 from whatsam_local.node.restarts import Restart, RestartPolicy, next_restart, policy_for, runs_again
-from whatsam_local.node.root_plan import HOME
 from whatsam_local.node.status import ContainerView, Exit
 
 log = logging.getLogger("container")
@@ -32,17 +30,6 @@ _BLOCKED_SECONDS = 5.0
 _HOOK_SECONDS = 3600.0
 _AFTER_HOOK_SECONDS = 2.0
 """What a container has left after its preStop hook, even when the hook used up the whole grace (kubelet's value)."""
-
-
-def limits_of(container: Json) -> Limits:
-    """Pure: the limits of a container's spec in the runtime's units."""
-    given = container.get("resources", {}).get("limits", {})
-    limits = Limits()
-    if "memory" in given:
-        limits["memory"] = int(parse_quantity(given["memory"]))
-    if "cpu" in given:
-        limits["cpu"] = int(parse_quantity(given["cpu"]) * 1000)
-    return limits
 
 
 class ContainerWorker:
@@ -173,7 +160,7 @@ class ContainerWorker:
     async def _start(self) -> None:
         """Raises `ConfigError` when something is missing, `RuntimeRefused` when the runtime could not do it."""
         pod, node = self.pod, self.pod.node
-        spec = self._spec()
+        spec = build_spec(pod, self.spec, self.attempt, init=self.init)
         self._identifier = f"{pod.uid[:8]}-{self.name}-{self.attempt}-{secrets.token_hex(3)}"
         labels = Labels(uid=pod.uid, namespace=pod.namespace, pod=pod.name, container=self.name, attempt=self.attempt)
         self._environment = spec["env"]
@@ -188,57 +175,6 @@ class ContainerWorker:
         self._began(answer)
         pod.event("Normal", "Started", f"Started container {self.name}")
         await self._forget_ended()
-
-    def _spec(self) -> ContainerSpec:
-        pod, node = self.pod, self.pod.node
-        if self.init and self.spec.get("restartPolicy") == "Always":
-            raise ConfigError("init containers that keep running (sidecars) are not supported by the process node")
-        image = node.images.find(self.spec["image"])
-        if image is None and not self.spec.get("command"):
-            raise ImageError(
-                f'Back-off pulling image "{self.spec["image"]}": it is not in the table of images, '
-                "and the container names no command"
-            )
-        image = image or Image()
-        base = {
-            "PATH": DEFAULT_PATH,
-            "HOME": HOME,
-            "HOSTNAME": pod.hostname,
-            "KUBERNETES_SERVICE_HOST": node.options.api_host,
-            "KUBERNETES_SERVICE_PORT": node.options.api_port,
-            "KUBERNETES_SERVICE_PORT_HTTPS": node.options.api_port,
-            **image.env,
-        }
-        allocatable = node.options.allocatable
-        environment = container_environment(pod.obj, self.spec, pod.volumes.get, base, allocatable)
-        logs = pod.logs(self.name)
-        logs.mkdir(parents=True, exist_ok=True)
-        return ContainerSpec(
-            argv=container_argv(self.spec, image, environment),
-            env=environment,
-            cwd=self.spec.get("workingDir") or image.cwd,
-            log=str(logs / f"{self.attempt}.log"),
-            sandbox=pod.uid,
-            hostname=pod.hostname,
-            mounts=[*pod.volumes.mounts(self.spec), *self._own_files()],
-            read_only_root=self.spec.get("securityContext", {}).get("readOnlyRootFilesystem", False),
-            limits=limits_of(self.spec),
-        )
-
-    def _own_files(self) -> list[VolumeMount]:
-        """/etc/hosts and /etc/resolv.conf of the pod, unless the container brings its own."""
-        own = [str(mount["mountPath"]).rstrip("/") for mount in self.spec.get("volumeMounts", [])]
-        return [
-            VolumeMount(
-                source=str(self.pod.directory / name),
-                sub_path="",
-                destination=f"/etc/{name}",
-                read_only=False,
-                directory=False,
-            )
-            for name in ("hosts", "resolv.conf")
-            if f"/etc/{name}" not in own
-        ]
 
     def adopt(self, identifier: str, record: ContainerRecord) -> None:
         """Take over a container that the runtime has kept, running or ended."""

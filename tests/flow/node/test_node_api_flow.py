@@ -131,7 +131,7 @@ async def test_a_watch_goes_on_after_an_end_and_lists_again_after_an_error(tmp_p
             fake.watch_lines.put_nowait(None)
             await fake.until(lambda calls: sum("watch" in call.query for call in calls) == 2)
             fake.watch_lines.put_nowait({"type": "ERROR", "object": {"code": 410, "message": "too old"}})
-            await fake.until(lambda calls: sum("watch" not in call.query for call in calls) == 2)
+            await fake.until(lambda calls: sum("watch" in call.query for call in calls) == 3)
     assert seen[:3] == [("LIST", ["a"]), ("ADDED", "b"), ("DELETED", "b")]
     assert seen.count(("LIST", ["a"])) == 2
     watches = [call for call in fake.calls if call.query.get("watch")]
