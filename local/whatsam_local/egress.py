@@ -1,7 +1,7 @@
 """A part of the cluster, only with `WHATSAPP=real make up`: the way out to the internet, an HTTP CONNECT proxy.
 
-`python -m whatsam_local.egress FD PORT ...`: the listening socket lies inside the cluster's network, this process outside
-it; only these ports may be asked for. Only engine processes are told of it; nothing else inside has a way out.
+`python -m whatsam_local.egress FD PORT ...`: the listening socket lies inside the cluster's network, this process
+outside it; only these ports may be asked for. Only engine processes are told of it; nothing else has a way out.
 """
 
 import asyncio
