@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from whatsam_core.lease import LeaseRecord
 from whatsam_core.resources import WorkerPool
@@ -59,7 +60,7 @@ class Floor:
                 "create it, or name another one in spec.poolRef",
             )
         limit = pool.spec.sessions_per_worker
-        working = [boot for boot in self._living(pool_key) if _present(boot)]
+        working = self._working(pool_key)
         open_to_all = [boot for boot in working if _takes(boot, engine)]
         with_place = [boot for boot in open_to_all if self._load[boot.key] < limit]
         preferred = [boot for boot in with_place if boot.lease.record.pod_uid == prefer_pod]
@@ -70,9 +71,9 @@ class Floor:
         self._load[chosen.key] += 1
         return chosen
 
-    def _living(self, pool_key: Key) -> list[Boot]:
+    def _working(self, pool_key: Key) -> list[Boot]:
         if pool_key not in self._of_pool:
-            self._of_pool[pool_key] = self._boots.of_pool(pool_key)
+            self._of_pool[pool_key] = [boot for boot in self._boots.of_pool(pool_key) if _present(boot)]
         return self._of_pool[pool_key]
 
     def _rank(self, boot: Boot) -> tuple[int, str, str]:
@@ -110,10 +111,13 @@ def _explain(pool: WorkerPool, working: list[Boot], ready: list[Boot]) -> NoPlac
 
 def is_older(record: LeaseRecord, engine: str) -> bool:
     """Whether the boot runs an older release of the same engine. Unknown or other engines are not compared here."""
+    if not engine:
+        return False
     mine, theirs = _release(record.engine_version), _release(engine)
     return mine is not None and theirs is not None and mine[0] == theirs[0] and mine[1] < theirs[1]
 
 
+@lru_cache(maxsize=256)
 def _release(version: str) -> tuple[str, tuple[int, ...]] | None:
     match = re.fullmatch(r"([a-z][a-z0-9]*)-v?([0-9]+(?:\.[0-9]+)*).*", version)
     return None if match is None else (match[1], tuple(int(part) for part in match[2].split(".")))
