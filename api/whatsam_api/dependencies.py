@@ -7,8 +7,8 @@ from fastapi import Depends, Request, Response
 
 from whatsam_api.context import ProcessContext
 from whatsam_api.errors import Forbidden, NotAuthenticated, TooManyRequests
+from whatsam_api.models.limits import Allowance
 from whatsam_api.services.identity import Principal
-from whatsam_api.storage.limits import Allowance
 from whatsam_core.resources import WhatsAppSession
 
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from whatsam_api.dependencies import Context, Person
 from whatsam_api.envelope import Success, Wire, ok
 from whatsam_api.limiting import CallerLimit
-from whatsam_api.storage.api_keys import ApiKeyRow
+from whatsam_api.models.accounts import ApiKeyRow
 
 router = APIRouter(tags=["api keys"])
 

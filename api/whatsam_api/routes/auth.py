@@ -10,9 +10,9 @@ from pydantic import EmailStr, StringConstraints
 from whatsam_api.dependencies import Context, Person, address_of, apply_allowance
 from whatsam_api.envelope import Success, Wire, ok
 from whatsam_api.limiting import AnonymousLimit
+from whatsam_api.models.accounts import User
 from whatsam_api.policies.tiers import Role, Tier
 from whatsam_api.services.identity import Tokens
-from whatsam_api.storage.users import User
 
 router = APIRouter(tags=["accounts"])
 

@@ -11,9 +11,9 @@ from whatsam_api.dependencies import Caller, Context, ReadSession, SendSession
 from whatsam_api.envelope import Page, Success, Wire, ok
 from whatsam_api.errors import Forbidden, InvalidField
 from whatsam_api.limiting import CallerLimit
+from whatsam_api.models.messages import MessageRow
 from whatsam_api.policies.recipients import recipient
 from whatsam_api.services.messages import Outcome
-from whatsam_api.storage.messages import MessageRow
 
 router = APIRouter(tags=["messages"])
 

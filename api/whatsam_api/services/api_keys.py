@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from whatsam_api.errors import KeyNotFound
+from whatsam_api.models.accounts import ApiKeyRow
 from whatsam_api.services.identity import new_api_key
-from whatsam_api.storage.api_keys import ApiKeyRow, ApiKeyStore
+from whatsam_api.storage.api_keys import ApiKeyStore
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from whatsam_api.errors import Forbidden, NotAuthenticated
+from whatsam_api.models.accounts import User
 from whatsam_api.policies.tiers import Role, Tier
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
-from whatsam_api.storage.users import User, UserStore
+from whatsam_api.storage.users import UserStore
 
 KEY_PREFIX = "wsk_"
 """How an API key can be recognised, by people and by scanners of leaked secrets."""

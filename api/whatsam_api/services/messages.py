@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from whatsam_api.errors import IdempotencyConflict, MessageNotFound, SessionNotReady
+from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.connectors import ConnectorClient
-from whatsam_api.storage.messages import MessageRow, MessageStore
+from whatsam_api.storage.messages import MessageStore
 from whatsam_core.resources import DesiredState, WhatsAppSession
 
 OPEN = frozenset({"pending", "sending", "uncertain"})

@@ -3,23 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
-
+from whatsam_api.models.accounts import ApiKeyRow
 from whatsam_api.storage.database import Database
-
-
-class ApiKeyRow(BaseModel):
-    """An API key as it is stored."""
-
-    id: UUID
-    tenant: str
-    session: str
-    name: str
-    prefix: str
-    scopes: list[str]
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    created_at: datetime
 
 
 _COLUMNS = "id, tenant, session, name, prefix, scopes, expires_at, last_used_at, created_at"

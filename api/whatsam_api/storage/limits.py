@@ -1,30 +1,19 @@
 """Counters of rate limits: in Redis for all replicas, in this process while Redis is away."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
+from whatsam_api.models.limits import Allowance
 from whatsam_core.logging import get_logger
 
 log = get_logger()
 
 SOCKET_TIMEOUT = 0.5
 """Seconds that a call waits for Redis before it counts in this process instead."""
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What is left of a limit after a call was counted."""
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset: float
-    """When the window has room again, in seconds since the epoch."""
 
 
 class LimitStore:

@@ -4,27 +4,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
-
+from whatsam_api.errors import IdempotencyConflict
+from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.database import Database
-
-
-class MessageRow(BaseModel):
-    """One message, in either direction."""
-
-    id: UUID
-    seq: int
-    direction: str
-    chat: str
-    sender: str | None
-    wa_id: str | None
-    type: str
-    body: dict[str, Any]
-    status: str
-    error: str | None
-    timestamp: datetime | None
-    created_at: datetime
-    updated_at: datetime
 
 
 _COLUMNS = 'id, seq, direction, chat, sender, wa_id, type, body, status, error, "timestamp", created_at, updated_at'

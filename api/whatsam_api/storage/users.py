@@ -4,25 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel
 
 from whatsam_api.errors import EmailTaken
+from whatsam_api.models.accounts import User
 from whatsam_api.policies.tiers import Role, Tier
 from whatsam_api.storage.database import Database
-
-
-class User(BaseModel):
-    """A person with an account; owns everything of one tenant."""
-
-    id: UUID
-    email: str
-    name: str
-    password_hash: str
-    tier: Tier
-    role: Role
-    tenant: str
-    active: bool
-    created_at: datetime
 
 
 class UserStore:
