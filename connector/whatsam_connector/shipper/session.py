@@ -37,7 +37,10 @@ from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStore
 LIST_EVERY: Final = 64
 """Bases between two listings: they find what a late PUT left behind, and a data key that went missing."""
 
-_SOON: Final = 0.02
+_SOON: Final = 0.01
+"""Seconds until the next look when the engine was committing; a commit takes a few milliseconds."""
+_LOCKED_LOOKS: Final = 50
+"""Looks in a row at that pace; a file that stays unreadable longer waits for its engine to come back."""
 
 Say = Callable[[Report], Awaitable[None]]
 Problem = Literal["NO_DEVICE", "DEVICE_GONE", "DAMAGED"]
@@ -63,6 +66,8 @@ class SessionShipper:
     _sha256: str = ""
     _stores: int = 0
     _released: bool = False
+    _ending: bool = False
+    _locked: int = 0
     _copying: asyncio.Future[tuple[bytes, Contents, str]] | None = None
     _list_at: int = 1
     _task: asyncio.Task[None] | None = None
@@ -99,10 +104,10 @@ class SessionShipper:
 
     async def end(self) -> None:
         """Stop looking and close the database."""
-        tasks = [task for task in (self._task, self._cleaner) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._end_clean_up()
         if self._copying is not None:
             # The copy's thread does not hear of the cancellation; its connection must not close under it.
             await asyncio.gather(self._copying, return_exceptions=True)
@@ -112,8 +117,8 @@ class SessionShipper:
         while not self._released:
             began = time.monotonic()
             await self._look()
-            # Somebody waits and the database was locked: again at once, but not in a loop that does nothing else.
-            rest = _SOON if self._waiting else self.poll_period
+            # Locked by a commit: again soon, so that an engine that writes all the time cannot keep us out for long.
+            rest = _SOON if 0 < self._locked <= _LOCKED_LOOKS else self.poll_period
             if self._failures:
                 rest = retry_after(self._failures)
             with suppress(TimeoutError):
@@ -131,13 +136,16 @@ class SessionShipper:
                 gone = any(isinstance(request, Release) for request in waiting)
                 self._connection = open_reader(Path(self.track.database), engine_gone=gone)
             version = data_version(self._connection)
+            self._locked = 0
             if (version != self._clean_version or self._failures) and not await self._ship(version, began):
                 return
         except (sqlite3.OperationalError, SnapshotBusy) as error:
             # Not made yet, or the engine is committing this moment. The next look comes soon.
             if not await asyncio.to_thread(Path(self.track.database).exists):
                 await self._answer(waiting, problem="NO_DEVICE" if self._stored is None else "DAMAGED")
-            elif self._connection is not None and isinstance(error, SnapshotBusy):
+                return
+            self._locked += 1
+            if isinstance(error, SnapshotBusy):
                 await self._report_behind(str(error))
             return
         except (sqlite3.DatabaseError, BaseDamaged) as error:
@@ -232,8 +240,14 @@ class SessionShipper:
 
     def _clean_up_beside(self) -> None:
         """Deleting must not keep the next state waiting."""
-        if self._cleaner is None or self._cleaner.done():
+        if not self._ending and (self._cleaner is None or self._cleaner.done()):
             self._cleaner = asyncio.create_task(self._clean_up(), name=f"clean up {self.track.uid}")
+
+    async def _end_clean_up(self) -> None:
+        """Nothing may touch the store after a release: the operator deletes a session's prefix right after it."""
+        self._ending = True
+        if self._cleaner is not None:
+            await asyncio.gather(self._cleaner, return_exceptions=True)
 
     async def _clean_up(self) -> None:
         try:
@@ -242,11 +256,13 @@ class SessionShipper:
                 listed = [item.key for item in await self.store.list(self.track.prefix)]
                 self._known, self._held = set(bases_of(listed)), retention.marks_of(listed)
                 self._list_at = self._stores + LIST_EVERY
-                if not await self._key_is_ours():
+                if self._ending or not await self._key_is_ours():
                     return
             for ref in retention.superseded(
                 self._known, self._held, epoch=self.track.epoch, boot=self.track.boot, stored=self._stores, now=now
             ):
+                if self._ending:
+                    return
                 await self.store.delete(ref.key)
                 self._known.discard(ref)
             for held in retention.expired(self._held, now):
@@ -258,6 +274,8 @@ class SessionShipper:
     async def _answer(self, waiting: list[Flush | Release], problem: Problem | None) -> None:
         for request in waiting:
             self._waiting.remove(request)
+            if isinstance(request, Release):
+                await self._end_clean_up()
             await self.say(
                 Flushed(id=request.id, uid=self.track.uid, base=self._stored, sha256=self._sha256, problem=problem)
             )

@@ -87,8 +87,9 @@ def indexes(path: Path) -> dict[str, int]:
 
 
 _WRITER = """
-import sqlite3, sys
+import sqlite3, sys, time
 database = sqlite3.connect(sys.argv[1], timeout=5, isolation_level=None)
+database.execute("PRAGMA synchronous=OFF")
 database.execute("PRAGMA cache_size=5")  # spills dirty pages into the file in the middle of a transaction
 n = 0
 while True:
@@ -99,13 +100,14 @@ while True:
     database.execute("UPDATE counters SET n=? WHERE name='last'", (n,))
     database.execute("COMMIT")
     print(n, flush=True)
+    time.sleep(0.003)  # the gap between two transactions of a busy engine
     if len(sys.argv) > 2 and n >= int(sys.argv[2]):
         break
 """
 
 
 class Writer:
-    """Another process that writes transactions without a pause, like an engine under load."""
+    """Another process that writes one transaction after the other, like an engine under load."""
 
     def __init__(self, path: Path, count: int | None = None) -> None:
         arguments = [sys.executable, "-c", _WRITER, str(path), *([str(count)] if count else [])]

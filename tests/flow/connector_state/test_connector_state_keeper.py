@@ -54,10 +54,10 @@ async def test_a_paired_state_comes_back_on_another_pod_with_its_chains_moved_fo
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    stored = await first.flush(who.uid, 10)
+    stored = await first.flush(who.uid, 60)
     assert stored.seq >= 1
     rig.change(prepared.database)
-    again = await first.flush(who.uid, 10)
+    again = await first.flush(who.uid, 60)
     assert again.seq > stored.seq
 
     second = keepers("b")
@@ -79,9 +79,9 @@ async def test_a_clean_handover_needs_no_repair(keepers: Keepers, name: str) -> 
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    await first.flush(who.uid, 10)
+    await first.flush(who.uid, 60)
     rig.change(prepared.database)
-    handover = await first.release(who.uid, 10)
+    handover = await first.release(who.uid, 60)
     assert handover.epoch == 1
 
     second = keepers("b")
@@ -101,8 +101,8 @@ async def test_release_without_a_change_makes_no_new_base(keepers: Keepers, name
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    stored = await first.flush(who.uid, 10)
-    handover = await first.release(who.uid, 10)
+    stored = await first.flush(who.uid, 60)
+    handover = await first.release(who.uid, 60)
     assert (handover.seq, handover.sha256) == (stored.seq, stored.sha256)
     assert bases_of(await keys(store, name))[0].seq == stored.seq
 
@@ -115,8 +115,8 @@ async def test_a_session_that_never_paired_has_nothing_to_hand_over(keepers: Kee
     await first.track(who.uid)
     rig.create(prepared.database, jid=None)
     with pytest.raises(NoDevice):
-        await first.flush(who.uid, 10)
-    handover = await first.release(who.uid, 10)
+        await first.flush(who.uid, 60)
+    handover = await first.release(who.uid, 60)
     assert (handover.seq, handover.sha256) == (0, "")
     again = await first.prepare(who, epoch=2, boot="bootaaaaaa", jid=None, handover=handover)
     assert again.outcome is PrepareOutcome.FRESH
@@ -129,7 +129,7 @@ async def test_a_container_that_restarts_in_place_goes_on_with_its_own_file(keep
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    await first.flush(who.uid, 10)
+    await first.flush(who.uid, 60)
     await first.stop()
     rig.change(prepared.database)
 
@@ -152,7 +152,7 @@ async def test_an_emptied_store_is_missing_never_a_new_pairing(keepers: Keepers,
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    await first.flush(who.uid, 10)
+    await first.flush(who.uid, 60)
     await first.stop()
     await store.delete_prefix(session_prefix("tests", "tests", name))
     lost = await keepers("b").prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=None)
@@ -166,7 +166,7 @@ async def test_state_of_another_tenant_is_refused(keepers: Keepers, name: str) -
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    await first.flush(who.uid, 10)
+    await first.flush(who.uid, 60)
     other = rig.identity(name, tenant="t-two")
     refused = await keepers("b").prepare(other, epoch=2, boot="bootbbbbbb", jid=None, handover=None)
     assert refused.outcome is PrepareOutcome.FOREIGN_TENANT
@@ -181,14 +181,14 @@ async def test_a_file_that_lost_its_device_never_replaces_the_stored_state(
     assert prepared.database is not None
     await first.track(who.uid)
     rig.create(prepared.database)
-    stored = await first.flush(who.uid, 10)
+    stored = await first.flush(who.uid, 60)
     rig.execute(prepared.database, "DELETE FROM whatsmeow_device")
     with pytest.raises(DeviceGone):
-        await first.flush(who.uid, 10)
+        await first.flush(who.uid, 60)
     trouble = first.trouble(who.uid, 0.0)
     assert trouble is not None
     assert trouble.device_gone
-    handover = await first.release(who.uid, 10)
+    handover = await first.release(who.uid, 60)
     assert handover.seq == stored.seq
     assert bases_of(await keys(store, name))[0].seq == stored.seq
     back = await first.prepare(who, epoch=2, boot="bootaaaaaa", jid=rig.JID, handover=handover)
