@@ -104,18 +104,19 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
     async def spawn(session: EngineSession, on_event: Callable[[EngineEvent], None]) -> FakeEngine:
         return await living.spawn(lambda deadline: room.start(session, deadline, on_event))
 
+    mailroom = Mailroom(
+        rows,
+        waiters,
+        clock,
+        boot="boot1",
+        may_work=may_work,
+        count_out=counted.append,
+        count_in=lambda _kind, _number: None,
+    )
     tools = RunnerTools(
         spawn=spawn,
         auth_state=state,
-        mailroom=Mailroom(
-            rows,
-            waiters,
-            clock,
-            boot="boot1",
-            may_work=may_work,
-            count_out=counted.append,
-            count_in=lambda _kind, _number: None,
-        ),
+        mailroom=mailroom,
         objects=sessions,
         clock=clock,
         timings=SessionTimings(**timings),
@@ -149,9 +150,12 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
     )
     await keeper.acquire()
     keeping, watching = asyncio.create_task(keeper.run()), asyncio.create_task(worker.run())
+    ringing = asyncio.create_task(
+        mailroom.ring_for_ever(lambda: [runner.key for runner in worker.running()], worker.wake)
+    )
     try:
         yield Rig(leases, timer, sessions, state, rows, room, tenure, living, keeper, worker, keeping, waiters, counted)
     finally:
-        for task in (keeping, watching):
+        for task in (keeping, watching, ringing):
             task.cancel()
-        await asyncio.wait({keeping, watching})
+        await asyncio.wait({keeping, watching, ringing})

@@ -1,6 +1,7 @@
 """Messages of one session: in order, once, and with a known fate, whatever ends in between. Fakes, virtual time."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def receipt(wa_id: str) -> InboundReceipt:
 
 def deliver(tmp_path: Path, *records: InboundReceipt) -> None:
     """What the engine's journal writer does."""
-    with Writer(tmp_path / UID / "journal") as writer:
+    with closing(Writer(tmp_path / UID / "journal")) as writer:
         for record in records:
             writer.append(record)
         writer.sync()
