@@ -1,6 +1,7 @@
 """Carries a root plan out. Runs in the container's first process, in its own mount namespace, before exec."""
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +11,14 @@ from whatsam_local.node.root_plan import Action, Kind, Mount, RootPlan, Source, 
 
 _OLD = "/.machine"
 """Where the machine's root stays visible while the new root is filled."""
+_READ_ONLY = "/.machine-read-only"
+"""The same, read-only: what is bound from here is read-only without a further call."""
+
+
+def _kind_of(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_symlink():
+        return Kind.LINK
+    return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.FILE
 
 
 class ThisMachine:
@@ -17,17 +26,16 @@ class ThisMachine:
 
     def kind(self, path: PurePosixPath) -> Kind | None:
         """What is at this path; what may not be looked at counts as absent."""
-        real = Path(path)
         try:
-            if real.is_symlink():
-                return Kind.LINK
-            return Kind.DIRECTORY if real.is_dir() else Kind.FILE if real.exists() else None
+            mode = os.lstat(path).st_mode
         except OSError:
             return None
+        return Kind.LINK if stat.S_ISLNK(mode) else Kind.DIRECTORY if stat.S_ISDIR(mode) else Kind.FILE
 
-    def names(self, path: PurePosixPath) -> Iterable[str]:
-        """Names in a directory."""
-        return os.listdir(path)  # noqa: PTH208 - Path.iterdir would make a Path of each of hundreds of names
+    def entries(self, path: PurePosixPath) -> Iterable[tuple[str, Kind]]:
+        """What is in a directory, without a Path and a look for each: /etc has hundreds of entries."""
+        with os.scandir(path) as found:
+            return [(entry.name, _kind_of(entry)) for entry in found]
 
     def target(self, path: PurePosixPath) -> str:
         """Where a link points to."""
@@ -44,12 +52,16 @@ def enter_root(
     Path(staging + _OLD).mkdir()
     linux.pivot_root(staging, staging + _OLD)
     os.chdir("/")
+    Path(_READ_ONLY).mkdir()
+    linux.bind(_OLD, _READ_ONLY)
+    linux.set_read_only(_READ_ONLY, recursive=True)
     _base(plan)
     _special()
     for mount in plan.mounts:
         _apply(mount)
-    linux.detach(_OLD)
-    Path(_OLD).rmdir()
+    for path in (_OLD, _READ_ONLY):
+        linux.detach(path)
+        Path(path).rmdir()
     if read_only:
         for path in ("/", *(str(m.destination) for m in plan.mounts if m.source is Source.EMPTY)):
             linux.set_read_only(path, recursive=False)
@@ -69,9 +81,8 @@ def _base(plan: RootPlan) -> None:
                 if step.action is Action.SHOW_DIRECTORY:
                     path.mkdir()
                 else:
-                    path.touch()
-                linux.bind(f"{_OLD}{path}", str(path))
-                linux.set_read_only(str(path), recursive=True)
+                    os.mknod(path)
+                linux.bind(f"{_READ_ONLY}{path}", str(path))
 
 
 def _special() -> None:
@@ -83,8 +94,7 @@ def _special() -> None:
     if Path("/dev/shm").is_dir():  # noqa: S108 - the container's own, mounted in the next line
         linux.mount_tmpfs("/dev/shm", 0o1777)  # noqa: S108 - see above
     linux.set_read_only("/dev", recursive=False)
-    linux.bind(f"{_OLD}/sys", "/sys")
-    linux.set_read_only("/sys", recursive=True)
+    linux.bind(f"{_READ_ONLY}/sys", "/sys")
 
 
 def _apply(mount: Mount) -> None:

@@ -19,7 +19,7 @@ from whatsam_local.node.errors import ConfigError
 ROOT = PurePosixPath("/")
 FRESH: dict[str, int] = {"/tmp": 0o1777, "/run": 0o755, "/var/tmp": 0o1777}  # noqa: S108 - paths inside the container
 """Directories of which a container gets an empty one of its own, with their modes."""
-SPECIAL = ("/proc", "/dev", "/sys")
+SPECIAL = frozenset({"proc", "dev", "sys"})
 """Top-level entries that `root.py` mounts itself."""
 HOME = "/root"
 """A container's home: new files may be made here, the machine's own show through."""
@@ -41,8 +41,8 @@ class Machine(Protocol):
         """What is at this path, or None."""
         ...
 
-    def names(self, path: PurePosixPath) -> Iterable[str]:
-        """Names in a directory. Raises PermissionError when it may not be read."""
+    def entries(self, path: PurePosixPath) -> Iterable[tuple[str, Kind]]:
+        """What is in a directory. Raises PermissionError when it may not be read."""
         ...
 
     def target(self, path: PurePosixPath) -> str:
@@ -171,33 +171,31 @@ class _Builder:
             if directory != ROOT:
                 steps.append(Step(Action.MAKE_DIRECTORY, directory))
             try:
-                names = sorted(self.machine.names(directory))
+                entries = sorted(self.machine.entries(directory), key=lambda entry: entry[0])
             except PermissionError as error:
                 raise ConfigError(
                     f"a mount point is missing below {directory}, and that directory may not be read"
                 ) from error
-            for name in names:
-                path = directory / name
-                if path not in self.shadowed and str(path) not in SPECIAL:
-                    steps.extend(self.show(path))
+            skipped = {path.name for path in self.shadowed if path.parent == directory and path != ROOT}
+            if directory == ROOT:
+                skipped |= SPECIAL
+            steps.extend(self.show(directory / name, kind) for name, kind in entries if name not in skipped)
         made = sorted(self.created.items())
         steps.extend(
             Step(Action.MAKE_DIRECTORY if kind is Kind.DIRECTORY else Action.MAKE_FILE, path) for path, kind in made
         )
         return steps
 
-    def show(self, path: PurePosixPath) -> list[Step]:
-        kind = self.machine.kind(path)
+    def show(self, path: PurePosixPath, kind: Kind) -> Step:
+        """The step that shows an entry of the machine at its own place."""
         if kind is Kind.LINK:
-            return [Step(Action.MAKE_LINK, path, self.machine.target(path))]
-        if kind is None:  # it went away since it was listed
-            return []
-        return [Step(Action.SHOW_DIRECTORY if kind is Kind.DIRECTORY else Action.SHOW_FILE, path)]
+            return Step(Action.MAKE_LINK, path, self.machine.target(path))
+        return Step(Action.SHOW_DIRECTORY if kind is Kind.DIRECTORY else Action.SHOW_FILE, path)
 
 
 def _readable(machine: Machine, path: PurePosixPath) -> bool:
     try:
-        machine.names(path)
+        machine.entries(path)
     except OSError:
         return False
     return machine.kind(path) is Kind.DIRECTORY
