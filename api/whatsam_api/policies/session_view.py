@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from whatsam_core.resources import ConditionType, DesiredState, Phase, WhatsAppSession
+from whatsam_core.resources import ConditionType, DesiredState, PairingStatus, Phase, WhatsAppSession
 
 STATUS_WORDS = {
     Phase.PENDING: "init",
@@ -61,6 +61,14 @@ def explanation(session: WhatsAppSession) -> tuple[str | None, str | None]:
         if condition is not None and (wanted is None or condition.status == wanted):
             return condition.reason, condition.message or None
     return None, None
+
+
+def shown_pairing(session: WhatsAppSession, now: datetime) -> PairingStatus | None:
+    """What the phone needs, while it works: WhatsApp takes no code after its end."""
+    pairing = session.status.pairing
+    if pairing is None or (pairing.expires_at is not None and pairing.expires_at <= now):
+        return None
+    return pairing
 
 
 def view(session: WhatsAppSession) -> SessionView:

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from whatsam_api.errors import KeyNotFound
 from whatsam_api.models.accounts import ApiKeyRow
 from whatsam_api.services.identity import new_api_key
 from whatsam_api.storage.api_keys import ApiKeyStore
+
+if TYPE_CHECKING:
+    from whatsam_api.storage.database import Connection
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,20 @@ class ApiKeyService:
         self._keys = keys
 
     async def create(
-        self, tenant: str, session: str, *, name: str, scopes: list[str], expires_at: datetime | None
+        self,
+        tenant: str,
+        session: str,
+        *,
+        name: str,
+        scopes: list[str],
+        expires_at: datetime | None,
+        within: "Connection | None" = None,
     ) -> CreatedKey:
-        """Make a key."""
+        """Make a key, as a part of the transaction `within` when there is one."""
         secret, prefix, digest = new_api_key()
         row = await self._keys.add(
             key_id=uuid4(), tenant=tenant, session=session, name=name, prefix=prefix, key_hash=digest, scopes=scopes,
-            expires_at=expires_at,
+            expires_at=expires_at, within=within,
         )  # fmt: skip
         return CreatedKey(secret=secret, row=row)
 

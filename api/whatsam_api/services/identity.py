@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from whatsam_api.errors import Forbidden, NotAuthenticated
+from whatsam_api.errors import EmailTaken, Forbidden, NotAuthenticated
 from whatsam_api.models.accounts import User
 from whatsam_api.policies.tiers import Role, Tier
 from whatsam_api.settings import ApiSettings
@@ -20,6 +21,8 @@ from whatsam_api.storage.users import UserStore
 
 KEY_PREFIX = "wsk_"
 """How an API key can be recognised, by people and by scanners of leaked secrets."""
+HASHES_AT_A_TIME = 2
+"""Passwords that are hashed at the same time by one process."""
 _ALGORITHM = "HS256"
 _AUDIENCE = "whatsam-api"
 
@@ -58,8 +61,9 @@ class IdentityService:
         self._users = users
         self._keys = keys
         self._hasher = PasswordHasher()
-        # Compared against when an account does not exist, so that the answer takes as long as for one that does.
-        self._nobody = self._hasher.hash(secrets.token_urlsafe())
+        self._nobody: str | None = None
+        # Each hash takes 64 MiB: as many at a time as logins may come would end the process.
+        self._hashing = asyncio.Semaphore(HASHES_AT_A_TIME)
 
     async def register(self, *, email: str, name: str, password: str) -> tuple[User, Tokens]:
         """A new account, of the tier BASIC. Raises `EmailTaken`, or `Forbidden` when registration is switched off."""
@@ -71,7 +75,10 @@ class IdentityService:
     async def login(self, email: str, password: str) -> tuple[User, Tokens]:
         """Tokens for the right password. Raises `NotAuthenticated`, equally for a wrong address or password."""
         user = await self._users.by_email(email)
-        good = await asyncio.to_thread(self._verify, user.password_hash if user else self._nobody, password)
+        # An account that does not exist takes as long to refuse as one that does.
+        known = user.password_hash if user else await self._hash_of_nobody()
+        async with self._hashing:
+            good = await asyncio.to_thread(self._verify, known, password)
         if user is None or not good or not user.active:
             raise NotAuthenticated("the address or the password is wrong")
         return user, await self._issue(user)
@@ -92,9 +99,14 @@ class IdentityService:
         """Make the administrator of the settings when there is none with that address."""
         email, password = self._settings.admin_email, self._settings.admin_password
         if email and password and await self._users.by_email(email) is None:
-            await self._add(
-                email=email, name="Administrator", password=password.get_secret_value(), tier=Tier.MAX, role=Role.ADMIN
-            )
+            with suppress(EmailTaken):  # by another replica that starts at the same time
+                await self._add(
+                    email=email,
+                    name="Administrator",
+                    password=password.get_secret_value(),
+                    tier=Tier.MAX,
+                    role=Role.ADMIN,
+                )
 
     async def authenticate(self, credential: str) -> Principal:
         """Who shows this access token or API key. Raises `NotAuthenticated`."""
@@ -138,7 +150,7 @@ class IdentityService:
             user_id=user_id,
             email=email,
             name=name,
-            password_hash=await asyncio.to_thread(self._hasher.hash, password),
+            password_hash=await self._hash(password),
             tier=tier,
             role=role,
             tenant=f"t-{user_id.hex[:12]}",
@@ -157,6 +169,15 @@ class IdentityService:
             _digest(refresh), user.id, now + timedelta(days=self._settings.refresh_token_days)
         )
         return Tokens(access=access, refresh=refresh, expires_in=int(lifetime.total_seconds()))
+
+    async def _hash(self, password: str) -> str:
+        async with self._hashing:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def _hash_of_nobody(self) -> str:
+        if self._nobody is None:
+            self._nobody = await self._hash(secrets.token_urlsafe())
+        return self._nobody
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:

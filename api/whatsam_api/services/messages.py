@@ -1,10 +1,11 @@
 """Messages: a send is a row before anything else, then the holder is woken; reading is a query."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from whatsam_api.errors import IdempotencyConflict, MessageNotFound, SessionNotReady
+from whatsam_api.errors import IdempotencyConflict, MessageNotFound, SessionNotReady, Unavailable
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.messages import MessageStore
@@ -36,9 +37,14 @@ class MessageService:
         Raises `SessionNotReady` when nothing could ever send it as things are, `IdempotencyConflict` when the key was
         used for another message.
         """
-        _refuse_hopeless(session)
         body: dict[str, Any] = {"text": text}
         key = f"{session.metadata.namespace}/{session.metadata.name}"
+        if idempotency_key is not None:
+            # What was accepted before stays accepted, whatever became of the session since.
+            first = await self._messages.by_idempotency_key(session.spec.tenant, key, idempotency_key)
+            if first is not None and first.status not in OPEN:
+                return Outcome(row=_same(first, to, body), settled=True)
+        _refuse_hopeless(session)
         row, new = await self._messages.add_outbound(
             message_id=uuid4(),
             tenant=session.spec.tenant,
@@ -49,11 +55,13 @@ class MessageService:
             body=body,
             idempotency_key=idempotency_key,
         )
-        if not new and (row.chat != to or row.body != body):
-            raise IdempotencyConflict("this Idempotency-Key was used before for another message")
+        if not new:
+            _same(row, to, body)
         if row.status in OPEN:
             await self._connectors.send(session, row.id, self._wait)
-            row = await self._messages.get(session.spec.tenant, key, row.id) or row
+            # With the database away now, the message is accepted all the same: its row is written.
+            with suppress(Unavailable):
+                row = await self._messages.get(session.spec.tenant, key, row.id) or row
         return Outcome(row=row, settled=row.status not in OPEN)
 
     async def get(self, tenant: str, session: str, message_id: UUID) -> MessageRow:
@@ -70,6 +78,12 @@ class MessageService:
     async def count(self, tenant: str, session: str) -> int:
         """How many messages the session has."""
         return await self._messages.count(tenant, session)
+
+
+def _same(row: MessageRow, to: str, body: dict[str, Any]) -> MessageRow:
+    if row.chat != to or row.body != body:
+        raise IdempotencyConflict("this Idempotency-Key was used before for another message")
+    return row
 
 
 def _refuse_hopeless(session: WhatsAppSession) -> None:

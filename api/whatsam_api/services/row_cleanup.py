@@ -32,10 +32,12 @@ class RowCleanup:
         self._messages = messages
         self._keys = keys
         self._wanted = asyncio.Event()
+        self._foreign = set[str]()
+        """Tenants of sessions that had no user at the last look: their changes wake nobody."""
         sessions.listen(self._notice)
 
     def _notice(self, session: WhatsAppSession) -> None:
-        if _needs_finalizer(session) or _may_go(session):
+        if _may_go(session) or (_needs_finalizer(session) and session.spec.tenant not in self._foreign):
             self._wanted.set()
 
     async def run(self) -> None:
@@ -56,6 +58,7 @@ class RowCleanup:
             tenants = await self._users.tenants() if sessions else set[str]()
         except ApiError:
             return False
+        self._foreign = {session.spec.tenant for session in sessions} - tenants
         for session in sessions:
             try:
                 if _may_go(session):

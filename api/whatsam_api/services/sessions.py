@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from whatsam_api.errors import LimitReached, SessionNotFound, SessionNotReady, Unavailable
-from whatsam_api.policies.session_view import is_running, status_word
+from whatsam_api.policies.session_view import is_running, shown_pairing, status_word
 from whatsam_api.policies.tiers import may_run_another, session_limit
 from whatsam_api.services.api_keys import ApiKeyService, CreatedKey
 from whatsam_api.services.identity import Principal
@@ -84,26 +84,31 @@ class SessionService:
             "poolRef": {"name": wish.pool},
             "desiredState": (DesiredState.RUNNING if wish.connect else DesiredState.STOPPED).value,
         }
-        async with self._locks.hold(principal.tenant):
+        async with self._locks.hold(principal.tenant) as transaction:
             if wish.connect:
                 await self._check_limit(principal)
+            # The key first: it goes with the transaction when the cluster refuses the object, and a session whose
+            # key nobody was ever shown is the rarer half-done thing (the commit that fails after all).
+            key = await self._keys.create(
+                principal.tenant,
+                f"{self._store.namespace}/{name}",
+                name="first key",
+                scopes=["send", "read", "manage"],
+                expires_at=None,
+                within=transaction,
+            )
             session = await self._store.create(name, spec, [names.FINALIZER_API])
-        key = await self._keys.create(
-            principal.tenant,
-            self.row_key(session),
-            name="first key",
-            scopes=["send", "read", "manage"],
-            expires_at=None,
-        )
         return session, key
 
     async def connect(self, principal: Principal, session_id: str) -> WhatsAppSession:
         """Ask for the session to run. Raises `LimitReached`."""
         session = self.find(principal, session_id)
+        if session.metadata.deleting:
+            raise SessionNotReady("the session is being deleted")
         if session.spec.desired_state is DesiredState.RUNNING:
             return session
         async with self._locks.hold(principal.tenant):
-            await self._check_limit(principal)
+            await self._check_limit(principal, besides=session.metadata.uid)
             return await self._desire(session, DesiredState.RUNNING)
 
     async def disconnect(self, principal: Principal, session_id: str) -> WhatsAppSession:
@@ -117,7 +122,10 @@ class SessionService:
             return session
         session = await self._store.patch(session, {"spec": {"deletionPolicy": DeletionPolicy.LOGOUT.value}})
         await self._store.delete(session)
-        return session
+        try:
+            return await self._store.fresh(session.metadata.name)
+        except (SessionNotFound, Unavailable):  # gone already, or the cluster went away after it took the deletion
+            return session
 
     async def pairing_code(self, session: WhatsAppSession, phone_number: str) -> PairingCode:
         """Ask for a code to type on the phone, and wait for it. Raises `SessionNotReady` when none comes."""
@@ -132,11 +140,11 @@ class SessionService:
 
         def shown(now: WhatsAppSession | None) -> bool:
             code = now.status.pairing.pairing_code if now and now.status.pairing else None
-            return now is None or (code is not None and (unchanged or code != known))
+            return now is None or (code is not None and (unchanged or code != known) and _works(now))
 
         found = await self._store.wait_for(session.metadata.name, shown, CODE_WAIT)
         pairing = found.status.pairing if found else None
-        if pairing is None or pairing.pairing_code is None:
+        if pairing is None or found is None or not shown(found) or pairing.pairing_code is None:
             raise SessionNotReady("no code came yet; ask again, or look at the session's status")
         return PairingCode(code=pairing.pairing_code, expires_at=pairing.expires_at)
 
@@ -144,7 +152,7 @@ class SessionService:
         """The session as soon as it shows a QR code, or as it is after `timeout` seconds."""
 
         def shown(now: WhatsAppSession | None) -> bool:
-            return now is None or now.status.pairing is not None or now.status.phase is Phase.CONNECTED
+            return now is None or _works(now) or now.status.phase is Phase.CONNECTED
 
         return await self._store.wait_for(session.metadata.name, shown, timeout) or session
 
@@ -153,11 +161,16 @@ class SessionService:
             return session
         return await self._store.patch(session, {"spec": {"desiredState": state.value}})
 
-    async def _check_limit(self, principal: Principal) -> None:
+    async def _check_limit(self, principal: Principal, besides: str | None = None) -> None:
         """Only under the tenant's lock: what is counted here must still be true when the object is written."""
         limit = session_limit(principal.user.tier, principal.user.role)
-        running = sum(is_running(session) for session in await self._store.fresh_of_tenant(principal.tenant))
+        present = await self._store.fresh_of_tenant(principal.tenant)
+        running = sum(is_running(session) for session in present if session.metadata.uid != besides)
         if not may_run_another(running, limit):
             raise LimitReached(
                 f"your tier allows {limit} running session(s); disconnect or delete one, or ask for a higher tier"
             )
+
+
+def _works(session: WhatsAppSession) -> bool:
+    return shown_pairing(session, datetime.now(UTC)) is not None

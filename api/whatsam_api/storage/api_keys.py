@@ -1,11 +1,15 @@
 """Rows of API keys. A key itself is never stored, only its hash."""
 
+from contextlib import nullcontext
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from whatsam_api.models.accounts import ApiKeyRow
 from whatsam_api.storage.database import Database
 
+if TYPE_CHECKING:
+    from whatsam_api.storage.database import Connection
 
 _COLUMNS = "id, tenant, session, name, prefix, scopes, expires_at, last_used_at, created_at"
 
@@ -27,9 +31,10 @@ class ApiKeyStore:
         key_hash: bytes,
         scopes: list[str],
         expires_at: datetime | None,
+        within: "Connection | None" = None,
     ) -> ApiKeyRow:
-        """Insert a key."""
-        async with self._database.connection() as connection:
+        """Insert a key, as a part of the transaction `within` when there is one."""
+        async with nullcontext(within) if within else self._database.connection() as connection:
             row = await connection.fetchrow(
                 "insert into api_keys (id, tenant, session, name, prefix, key_hash, scopes, expires_at)"
                 f" values ($1, $2, $3, $4, $5, $6, $7, $8) returning {_COLUMNS}",

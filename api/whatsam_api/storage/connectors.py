@@ -57,7 +57,7 @@ class ConnectorClient:
                 },
                 timeout=httpx.Timeout(wait + 2, connect=CONNECT_TIMEOUT),
             )
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             log.info("connector.unreachable", worker=assignment.worker, error=type(error).__name__)
             return Wake.ELSEWHERE
         if answer.status_code == HTTPStatus.OK:

@@ -25,15 +25,17 @@ AWAY = (
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
 )
-"""What a stopped, starting, overloaded, frozen or not yet prepared server looks like."""
+"""What a stopped, starting, overloaded, frozen, full, switched-over or not yet prepared server looks like."""
 
 
 class Database:
@@ -74,6 +76,8 @@ class Database:
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
                 yield connection
         except AWAY as error:
+            if isinstance(error, ValueError):  # asyncpg's word for an argument that does not fit: a bug, not an outage
+                raise
             raise Unavailable("the database is away; try again") from error
 
     @asynccontextmanager

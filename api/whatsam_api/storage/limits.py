@@ -1,5 +1,6 @@
 """Counters of rate limits: in Redis for all replicas, in this process while Redis is away."""
 
+import time
 from collections.abc import Sequence
 
 from limits import RateLimitItem, parse
@@ -14,6 +15,9 @@ log = get_logger()
 
 SOCKET_TIMEOUT = 0.5
 """Seconds that a call waits for Redis before it counts in this process instead."""
+
+REST = 2.0
+"""Seconds that Redis is left alone after a failure: a frozen one must not slow every call down."""
 
 
 class LimitStore:
@@ -34,17 +38,19 @@ class LimitStore:
             else None
         )
         self.degraded = False
+        self._rest_until = 0.0
 
     async def hit(self, limit: str, key: Sequence[str]) -> Allowance:
         """Count one call under `limit` (such as "100/15minutes") for the identity `key`."""
         item = parse(limit)
-        if self._shared is not None:
+        if self._shared is not None and time.monotonic() >= self._rest_until:
             try:
                 outcome = await self._count(self._shared, item, key)
             except (RedisError, OSError, TimeoutError) as error:
                 if not self.degraded:
                     log.warning("limits.redis_away", error=type(error).__name__)
                 self.degraded = True
+                self._rest_until = time.monotonic() + REST
             else:
                 self.degraded = False
                 return outcome

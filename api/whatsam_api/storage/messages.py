@@ -8,8 +8,10 @@ from whatsam_api.errors import IdempotencyConflict
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.database import Database
 
-
 _COLUMNS = 'id, seq, direction, chat, sender, wa_id, type, body, status, error, "timestamp", created_at, updated_at'
+
+REMOVED_AT_ONCE = 5000
+"""Rows in one statement of `remove_all`."""
 
 
 class MessageStore:
@@ -49,7 +51,18 @@ class MessageStore:
                 f"select {_COLUMNS} from messages where tenant = $1 and session = $2 and idempotency_key = $3",
                 tenant, session, idempotency_key,
             )  # fmt: skip
-        return MessageRow.model_validate(dict(first or {})), False
+        if first is None:  # another tenant's row of a session of that name, or removed in this very moment
+            raise IdempotencyConflict("this Idempotency-Key was used before for another message")
+        return MessageRow.model_validate(dict(first)), False
+
+    async def by_idempotency_key(self, tenant: str, session: str, idempotency_key: str) -> MessageRow | None:
+        """The message that was accepted under this key."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                f"select {_COLUMNS} from messages where tenant = $1 and session = $2 and idempotency_key = $3",
+                tenant, session, idempotency_key,
+            )  # fmt: skip
+        return MessageRow.model_validate(dict(row)) if row is not None else None
 
     async def get(self, tenant: str, session: str, message_id: UUID) -> MessageRow | None:
         """One message by the id that the API gave it."""
@@ -109,6 +122,14 @@ class MessageStore:
             )
 
     async def remove_all(self, tenant: str, session: str) -> None:
-        """Delete every message of a session."""
-        async with self._database.connection() as connection:
-            await connection.execute("delete from messages where tenant = $1 and session = $2", tenant, session)
+        """Delete every message of a session, in pieces that each fit into a statement's time."""
+        while True:
+            async with self._database.connection() as connection:
+                done = await connection.execute(
+                    "delete from messages where id in"
+                    f" (select id from messages where tenant = $1 and session = $2 limit {REMOVED_AT_ONCE})",
+                    tenant,
+                    session,
+                )
+            if done == "DELETE 0":
+                return

@@ -6,7 +6,7 @@ about limits reads afresh.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -44,6 +44,8 @@ class SessionStore:
         self._cache: dict[str, WhatsAppSession] = {}
         self._changed = asyncio.Condition()
         self._listeners: list[Listener] = []
+        self._horizon = 0
+        """How far the watch has come: what an own write answers from before this is old news."""
         self.synced = asyncio.Event()
         """Set once the cache has been filled for the first time."""
 
@@ -62,14 +64,18 @@ class SessionStore:
             async for event in events:
                 match event:
                     case Snapshot(items):
-                        await self._take_all(items)
+                        # The horizon too: a cluster that was restored from a backup counts from lower numbers.
+                        self._cache, self._horizon = {}, 0
+                        for one in items:
+                            self._see(one)
+                        self.synced.set()
                     case Changed(item):
-                        await self._take(item)
+                        self._see(item)
                     case Removed(item):
-                        self._cache.pop(item["metadata"]["name"], None)
-                        await self._wake()
+                        self._forget(item)
                     case Disconnected(error):
                         log.warning("sessions.watch_lost", error=str(error))
+                await self._wake()
 
     def cached(self, name: str) -> WhatsAppSession | None:
         """The session as the watch last saw it."""
@@ -88,7 +94,12 @@ class SessionStore:
         """The tenant's sessions, read from the API server."""
         async with _translated(tenant):
             found = await self._cluster.list(SESSIONS, self._namespace, field_selector=f"spec.tenant={tenant}")
-        return [WhatsAppSession.from_wire(item) for item in found.items]
+        return [session for item in found.items if (session := _readable(item)) is not None]
+
+    async def fresh(self, name: str) -> WhatsAppSession:
+        """The session, read from the API server. Raises `SessionNotFound`."""
+        async with _translated(name):
+            return WhatsAppSession.from_wire(await self._cluster.get(SESSIONS, self._namespace, name))
 
     async def wait_for(
         self, name: str, ready: Callable[[WhatsAppSession | None], bool], timeout: float
@@ -111,7 +122,7 @@ class SessionStore:
         }
         async with _translated(name):
             created = await self._cluster.create(SESSIONS, self._namespace, body)
-        await self._take(created)
+        await self._wrote(created)
         return WhatsAppSession.from_wire(created)
 
     async def patch(self, session: WhatsAppSession, patch: dict[str, Any], *, exact: bool = False) -> WhatsAppSession:
@@ -126,48 +137,60 @@ class SessionStore:
             changed = await self._cluster.merge_patch(
                 SESSIONS, self._namespace, session.metadata.name, {**patch, "metadata": metadata}
             )
-        if not (changed["metadata"].get("deletionTimestamp") and not changed["metadata"].get("finalizers")):
-            await self._take(changed)
+        await self._wrote(changed)
         return WhatsAppSession.from_wire(changed)
 
     async def delete(self, session: WhatsAppSession) -> None:
         """Ask for the deletion of exactly this object; finalizers do the rest. Gone already is fine."""
-        try:
-            await self._cluster.delete(SESSIONS, self._namespace, session.metadata.name, uid=session.metadata.uid)
-        except (NotFound, Conflict):
-            return
-        except Unreachable as error:
-            raise Unavailable("the cluster is away; try again") from error
+        with suppress(SessionNotFound):
+            async with _translated(session.metadata.name):
+                await self._cluster.delete(SESSIONS, self._namespace, session.metadata.name, uid=session.metadata.uid)
 
-    async def _take_all(self, items: list[dict[str, Any]]) -> None:
-        self._cache = {}
-        for item in items:
-            await self._take(item)
-        self.synced.set()
-        await self._wake()
+    async def _wrote(self, item: dict[str, Any]) -> None:
+        """Take the answer to an own write, unless the watch has told what came after it (even a deletion)."""
+        gone = item["metadata"].get("deletionTimestamp") and not item["metadata"].get("finalizers")
+        if not gone and _version(item) > self._horizon:
+            self._take(item)
+            await self._wake()
 
-    async def _take(self, item: dict[str, Any]) -> None:
-        try:
-            session = WhatsAppSession.from_wire(item)
-        except ValidationError as error:
-            log.error("sessions.unreadable", session=item.get("metadata", {}).get("name"), problems=error.error_count())
+    def _see(self, item: dict[str, Any]) -> None:
+        self._horizon = max(self._horizon, _version(item))
+        self._take(item)
+
+    def _forget(self, item: dict[str, Any]) -> None:
+        self._horizon = max(self._horizon, _version(item))
+        known = self._cache.get(item["metadata"]["name"])
+        # An own write may have told of the next object of that name before the watch tells of this one's end.
+        if known is not None and known.metadata.uid == item["metadata"].get("uid"):
+            del self._cache[known.metadata.name]
+
+    def _take(self, item: dict[str, Any]) -> None:
+        session = _readable(item)
+        if session is None:
             return
         known = self._cache.get(session.metadata.name)
-        if known is not None and known.metadata.uid == session.metadata.uid and _older(session, known):
+        if known is not None and int(known.metadata.resource_version or 0) > _version(item):
             return
         self._cache[session.metadata.name] = session
         for listener in self._listeners:
             listener(session)
-        await self._wake()
 
     async def _wake(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
 
-def _older(one: WhatsAppSession, other: WhatsAppSession) -> bool:
-    """Whether the answer to an own write overtook the watch (resource versions are comparable numbers since 1.35)."""
-    return int(one.metadata.resource_version or 0) < int(other.metadata.resource_version or 0)
+def _version(item: dict[str, Any]) -> int:
+    """Resource versions are numbers that can be compared: Kubernetes promises it since 1.35."""
+    return int(item["metadata"].get("resourceVersion") or 0)
+
+
+def _readable(item: dict[str, Any]) -> WhatsAppSession | None:
+    try:
+        return WhatsAppSession.from_wire(item)
+    except ValidationError as error:
+        log.error("sessions.unreadable", session=item.get("metadata", {}).get("name"), problems=error.error_count())
+        return None
 
 
 @asynccontextmanager
