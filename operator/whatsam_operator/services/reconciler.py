@@ -178,13 +178,13 @@ class Reconciler:
         try:
             async with limit:
                 try:
-                    await self._writer.carry_out(decision)
+                    stories = await self._writer.carry_out(decision)
                 except (ClusterError, ObjectStoreError, OperatorError) as error:
                     outcome = await self._failed(decision, error)
                 else:
                     outcome = "done"
                     self._failures.pop(decision.slot, None)
-                    self._stories.tell(decision.about or decision.target, decision.stories)
+                    self._stories.tell(decision.about or decision.target, stories)
         except NotLeader:
             outcome = "not-leader"
         except asyncio.CancelledError:

@@ -11,7 +11,7 @@ from whatsam_core.storage.cluster import SESSIONS, NotFound
 from whatsam_core.storage.objects import ObjectStoreError
 from whatsam_operator.errors import StalePlan, StateIsForeign
 from whatsam_operator.planning.adoption import Grave, settle
-from whatsam_operator.planning.decisions import AdoptState, DestroyExpiredState, Finalize, LookUpState, Remains
+from whatsam_operator.planning.decisions import AdoptState, DestroyExpiredState, Finalize, LookUpState, Remains, Story
 from whatsam_operator.planning.snapshot import Key, StateKnowledge
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
@@ -67,8 +67,9 @@ class RemainsService:
         await self._states.forget(decision.target.key)
         self._knowledge.states[decision.target.uid] = StateKnowledge()
 
-    async def finalize(self, decision: Finalize) -> None:
-        """Settle the state of a deleted session and remove the operator's finalizer."""
+    async def finalize(self, decision: Finalize) -> tuple[Story, ...]:
+        """Settle the state of a deleted session and remove the operator's finalizer; what is to be told."""
+        stories = decision.stories
         target = decision.target
         session = await self._fresh(target.key, target.uid)
         if not session.metadata.deleting or session.status.assignment is not None:
@@ -79,6 +80,8 @@ class RemainsService:
             except StateIsForeign as error:
                 # The session goes; what it never owned stays where it is.
                 log.warning("state_not_destroyed", session="/".join(target.key), reason=str(error))
+                text = "the state under this name belongs to another tenant: it was left as it is"
+                stories = (Story("StateNotDestroyed", text, warning=True),)
             else:
                 log.info("state_destroyed", session="/".join(target.key), objects=count)
         elif decision.remains is Remains.RETAIN and decision.tombstone is not None:
@@ -86,6 +89,7 @@ class RemainsService:
         rest = [item for item in session.metadata.finalizers if item != names.FINALIZER_OPERATOR]
         stored = await self._kube.set_finalizers(SESSIONS, target.key, session.metadata.resource_version, rest)
         self._index.put(SESSIONS, stored, self._clock().steady)
+        return stories
 
     async def graves(self) -> list[Key]:
         """The names of all tombstones, for the sweep."""

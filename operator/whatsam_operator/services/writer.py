@@ -5,7 +5,7 @@ answers goes into the index at once, so that the next plan sees it before the wa
 """
 
 import contextlib
-from typing import Any
+from typing import Any, Final
 
 from whatsam_core import names
 from whatsam_core.lease import LeaseRecord, LeaseState
@@ -28,6 +28,7 @@ from whatsam_operator.planning.decisions import (
     SetFinalizers,
     SetPoolStatus,
     SetStatus,
+    Story,
     Tell,
 )
 from whatsam_operator.planning.snapshot import BootKey, Key
@@ -40,6 +41,7 @@ from whatsam_operator.services.remains import RemainsService
 from whatsam_operator.storage.kube import Kube
 
 Json = dict[str, Any]
+REMEMBERED_BOOTS: Final = 10_000
 _KINDS = {"session": SESSIONS, "pool": POOLS, "pod": PODS}
 
 
@@ -67,8 +69,13 @@ class Writer:
         self._confirmed: set[BootKey] = set()
         """Boots whose end a fresh read has confirmed: an ended Lease never comes back to life."""
 
-    async def carry_out(self, decision: Decision) -> None:  # noqa: PLR0912 - one branch per kind of decision
-        """Do it. Raises `ClusterError`, `ObjectStoreError` or `OperatorError`; repeating is safe after each."""
+    async def carry_out(  # noqa: PLR0912 - one branch per kind of decision
+        self, decision: Decision
+    ) -> tuple[Story, ...]:
+        """Do it, and return what is to be told.
+
+        Raises `ClusterError`, `ObjectStoreError` or `OperatorError`; repeating is safe after each.
+        """
         match decision:
             case Assign():
                 await self._assign(decision)
@@ -90,7 +97,7 @@ class Writer:
             case DestroyExpiredState():
                 await self._remains.destroy_expired(decision)
             case Finalize():
-                await self._remains.finalize(decision)
+                return await self._remains.finalize(decision)
             case RevokeLease():
                 await self._revoke(decision)
             case DeleteLease():
@@ -111,6 +118,7 @@ class Writer:
                 pass  # its stories are told by the caller, as those of every decision
             case _:
                 raise TypeError(f"nobody knows how to carry out {type(decision).__name__}")
+        return decision.stories
 
     async def refresh(self, decision: Decision) -> None:
         """Read the object of a failed decision again, so that the next plan does not start from the same mistake.
@@ -191,6 +199,8 @@ class Writer:
         """Read the Lease of the boot that is to lose its session: it must have ended, or not exist."""
         if boot in self._confirmed:
             return
+        if len(self._confirmed) >= REMEMBERED_BOOTS:
+            self._confirmed.clear()  # costs a read per boot that is asked for again
         known = self._leases.book.leases.get(boot)
         if known is None:
             # No Lease for a whole duration of fresh reads. One more read, now.

@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from operator_cluster import eventually
+from operator_cluster import Faults, eventually
 from operator_virtual import run
 from operator_world import NAMESPACE, Operator, World
 
 from whatsam_core import names
-from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PDBS, POOLS, SESSIONS
+from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PDBS, POOLS, SESSIONS, Unreachable
+from whatsam_core.storage.objects import ObjectStoreUnreachable
 
 
 def scenario(test):
@@ -225,6 +226,60 @@ async def test_another_tenants_session_of_the_name_is_refused_and_its_deletion_h
 
 
 @scenario
+async def test_a_state_whose_key_names_another_tenant_is_never_destroyed(world):
+    """The last guard: whatever the status says, the key in the store says whose the state is."""
+    operator = Operator(world)
+    world.add_session("a", tenant="mallory", deletionPolicy="Logout")
+    await world.settled()
+    await eventually(lambda: any(key.endswith("/a/key") for key in world.bucket), 5, "acme's key lies there")
+    left = dict(world.bucket)
+    world.server.delete(SESSIONS, (NAMESPACE, "a"))
+    await eventually(lambda: not world.session("a"), 10, "it is gone")
+    assert world.bucket == left
+    await asyncio.sleep(1)
+    assert "StateDestroyed" not in operator.told("a")
+    assert "StateNotDestroyed" in operator.told("a")
+
+
+@scenario
+async def test_an_object_store_that_is_away_delays_only_what_needs_it(world):
+    class Away(Faults):
+        away = True
+
+        async def before(self, verb, kind, key):
+            if kind == "store" and self.away:
+                raise ObjectStoreUnreachable("away")
+
+    world.server.create(SESSIONS, {"metadata": {"name": "old", "namespace": NAMESPACE}, "spec": {"tenant": "acme"}})
+    world.server.patch(SESSIONS, (NAMESPACE, "old"), {"status": {"epoch": 3, "jid": "1:1@s"}}, "status")
+    faults = Away()
+    Operator(world, faults)
+    world.add_session("new")
+    await eventually(lambda: world.status("old").get("assignment"), 5, "what ran before needs no look")
+    await eventually(lambda: world.reason("new") == "ObjectStoreUnreachable", 5, "it says why it waits")
+    assert "assignment" not in world.status("new")
+    world.server.delete(SESSIONS, (NAMESPACE, "old"))
+    await asyncio.sleep(30)
+    assert world.session("old"), "without its tombstone it must not go"
+    faults.away = False
+    await eventually(lambda: not world.session("old"), 20, "it goes")
+    assert any("tombstones" in key for key in world.bucket)
+    await world.settled(within=20)
+
+
+@scenario
+async def test_a_deployment_of_somebody_else_is_not_touched(world):
+    theirs = {"metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"replicas": 9, "template": {}}}
+    world.server.create(DEPLOYMENTS, theirs)
+    operator = Operator(world)
+    await eventually(
+        lambda: ("default", "NameTaken") in [(name, reason) for name, reason, _ in operator.client.events], 10, "told"
+    )
+    await asyncio.sleep(40)
+    assert world.server.objects[DEPLOYMENTS][(NAMESPACE, "default")]["spec"] == theirs["spec"]
+
+
+@scenario
 async def test_a_retained_state_is_destroyed_when_its_time_is_over(world):
     Operator(world)
     world.add_session("a")
@@ -326,12 +381,9 @@ async def test_the_younger_of_two_sessions_with_one_device_does_not_run(world):
     assert world.status("young")["assignment"]
 
 
+@pytest.mark.parametrize("elected", [None, "one"], ids=["always-leader", "elected"])
 @pytest.mark.parametrize("outage", [20.0, 40.0])
-def test_an_api_server_that_was_away_costs_nobody_its_sessions(outage):
-    from operator_cluster import Faults
-
-    from whatsam_core.storage.cluster import Unreachable
-
+def test_an_api_server_that_was_away_costs_nobody_its_sessions(outage, elected):
     class Away(Faults):
         away = False
 
@@ -343,7 +395,7 @@ def test_an_api_server_that_was_away_costs_nobody_its_sessions(outage):
         world = World()
         faults = Away()
         world.connectors.faults = faults
-        Operator(world, faults)
+        Operator(world, faults, elected=elected)
         for number in range(6):
             world.add_session(f"s{number}")
         await world.settled()
