@@ -14,15 +14,11 @@ from whatsam_core.errors import WhatsamError
 from whatsam_local import down as down_service
 from whatsam_local import pods
 from whatsam_local import status as status_service
-from whatsam_local.builder import Builder, cache_directory
 from whatsam_local.control import Control
 from whatsam_local.errors import LocalError
-from whatsam_local.launch import NAMESPACE, part_environment
-from whatsam_local.layout import Layout
-from whatsam_local.machine import system_path
+from whatsam_local.layout import NAMESPACE, Layout
+from whatsam_local.machine import part_environment, system_path
 from whatsam_local.progress import Reporter
-from whatsam_local.settings import LocalSettings
-from whatsam_local.up import Up
 
 application = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 part_commands = typer.Typer(help="Stop, start, kill, freeze or thaw one part of the running cluster.")
@@ -40,15 +36,19 @@ def up(
 ) -> None:
     """Start the cluster of this checkout and install Whatsam into it."""
     layout = Layout.find()
-    with Reporter(console) as reporter:
-        fresh = Up(layout, LocalSettings.load(), reporter).run(bare=bare)
-    console.print("The cluster is up." if fresh else "The cluster runs already.", style="green")
-    status_service.show_doors(layout, console)
+    if _bring_up(layout, bare=bare):
+        console.print("The cluster is up.", style="green")
+        status_service.show_doors(layout, console)
+        return
+    console.print("The cluster runs already.", style="green")
+    raise typer.Exit(status_service.show(layout, console))
 
 
 @application.command()
 def down(keep: Annotated[bool, typer.Option(help="Keep the data for the next `up` (also: KEEP=1)")] = False) -> None:
     """End the cluster and everything that belongs to it."""
+    from whatsam_local.settings import LocalSettings
+
     ended = down_service.down(Layout.find(), keep=keep or LocalSettings.load().keep)
     if ended.launches:
         console.print("An `up` that was under way has been ended.")
@@ -138,19 +138,30 @@ def demo() -> None:
     from whatsam_local.demo import Demo
 
     layout = Layout.find()
-    with Reporter(console) as reporter:
-        Up(layout, LocalSettings.load(), reporter).run()
+    _bring_up(layout)
     Demo(layout, console).run()
 
 
 @application.command()
 def build() -> None:
     """Build the control plane, if it is not in the cache."""
+    from whatsam_local.builder import Builder, cache_directory
+    from whatsam_local.settings import LocalSettings
+
     layout = Layout.find()
     with Reporter(console) as reporter:
         cache = cache_directory(LocalSettings.load().cache_home)
         binary = Builder(layout.checkout / "local" / "controlplane", cache).ensure(reporter)
     console.print(f"The control plane is built: {binary}", soft_wrap=True)
+
+
+def _bring_up(layout: Layout, *, bare: bool = False) -> bool:
+    # Imported here: all the other commands answer in half the time without what only `up` needs.
+    from whatsam_local.settings import LocalSettings
+    from whatsam_local.up import Up
+
+    with Reporter(console) as reporter:
+        return Up(layout, LocalSettings.load(), reporter).run(bare=bare)
 
 
 def _state(part: dict[str, Any]) -> str:

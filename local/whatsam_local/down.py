@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whatsam_local.errors import LocalError
-from whatsam_local.launch import launch_lock, node_name
 from whatsam_local.layout import Layout, private_directory
-from whatsam_local.running import Handle, read_record
+from whatsam_local.running import Handle, launch_lock, read_record
 
 _END_WITHIN = 30.0  # seconds; the kernel needs milliseconds, but a process stuck on a disk needs as long as the disk
 
@@ -35,7 +34,7 @@ def down(layout: Layout, *, keep: bool) -> Ended:
     # A launcher that outlived its `up` holds this until its supervisor is on record.
     with launch_lock(layout):
         supervisor = _end(layout.supervisor_record)
-        sweep_cgroups(node_name(layout))
+        sweep_cgroups(layout.node_name)
         for path in sorted(layout.root.iterdir()):
             if not survives(path.name, keep=keep):
                 remove(path)

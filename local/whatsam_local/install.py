@@ -18,8 +18,7 @@ from whatsam_local.credentials import Credentials
 from whatsam_local.doors import read_ports
 from whatsam_local.errors import LocalError
 from whatsam_local.kubectl import Kubectl
-from whatsam_local.launch import NAMESPACE, node_name
-from whatsam_local.layout import Layout
+from whatsam_local.layout import NAMESPACE, Layout
 from whatsam_local.progress import Reporter, Step
 
 BUCKET = "whatsam"
@@ -49,7 +48,7 @@ class Installer:
             ThreadPoolExecutor(1) as beside,
         ):
             bucket = beside.submit(asyncio.run, self._make_bucket())
-            node = f"node/{node_name(self.layout)}"
+            node = f"node/{self.layout.node_name}"
             kubectl.run("wait", "--for=create", node, f"--timeout={_NODE_WITHIN}s")
             kubectl.run("wait", "--for=condition=Ready", node, f"--timeout={_NODE_WITHIN}s")
             bucket.result()

@@ -1,27 +1,21 @@
 """Makes what a cluster starts from (keys, doors, configuration, plan) and launches its supervisor. Called by `up`."""
 
-import fcntl
-import hashlib
 import importlib.util
 import json
-import os
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from whatsam_local import catalog, doors, envfile, images, pki
+from whatsam_local import catalog, doors, envfile, images, machine, pki
 from whatsam_local.credentials import Credentials
 from whatsam_local.errors import LocalError
-from whatsam_local.layout import Layout, private_directory, tail, write_atomically
+from whatsam_local.layout import NAMESPACE, Layout, private_directory, tail, write_atomically
 from whatsam_local.plan import Plan
 from whatsam_local.settings import LocalSettings, WhatsApp
 
-NAMESPACE = "whatsam"
 _KEPT_LOGS = 3
 
 
@@ -44,13 +38,13 @@ class Launcher:
         credentials = Credentials.load_or_make(layout.credentials)
         names = tuple(name for name in doors.TARGETS if simulator or name != "simulator")
         opened = doors.open_doors(layout.doors, names)
-        node = node_name(layout)
+        node = layout.node_name
         self._make_keys(node, {door.name: door.port for door in opened})
         site = catalog.Site(
             layout=layout,
             programs=find_programs(layout, controlplane),
             credentials=credentials,
-            environment=part_environment(layout, path),
+            environment=machine.part_environment(layout, path),
             doors=tuple((door.listener.fileno(), door.target) for door in opened),
             simulator=simulator,
             images=layout.images,
@@ -137,32 +131,3 @@ def find_programs(layout: Layout, controlplane: Path) -> catalog.Programs:
         seaweedfs=layout.program("weed"),
         simulator=layout.program("whatsam-simulator"),
     )
-
-
-def part_environment(layout: Layout, path: str) -> dict[str, str]:
-    """Environment of every part: only what is needed, nothing of the caller's proxies or credentials."""
-    return {
-        "PATH": path,
-        "HOME": str(layout.state),
-        "TMPDIR": str(layout.state / "tmp"),
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
-        # Parts are run as modules from /; nothing must be picked up from there.
-        "PYTHONSAFEPATH": "1",
-    }
-
-
-def node_name(layout: Layout) -> str:
-    """The node's name: the same for every `up`, different from those of other clusters on this machine."""
-    return f"process-node-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:6]}"
-
-
-@contextmanager
-def launch_lock(layout: Layout) -> Generator[int]:
-    """Held while a supervisor is being launched: by `up`, and on by the launcher if `up` is killed."""
-    descriptor = os.open(layout.launch_lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -1,10 +1,14 @@
 """Where the local cluster of one checkout keeps its things. Used by everything in this package; no I/O but `find`."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from whatsam_local.errors import LocalError
+
+NAMESPACE = "whatsam"
+"""Where the local cluster holds everything of Whatsam."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,11 @@ class Layout:
     def control_socket_name(self) -> str:
         """Relative to `run`: a unix socket's path may have 107 bytes only, so it is always reached through `run`."""
         return "control.sock"
+
+    @property
+    def node_name(self) -> str:
+        """The node's name: the same for every `up`, different from those of other clusters on this machine."""
+        return f"process-node-{hashlib.sha256(str(self.root).encode()).hexdigest()[:6]}"
 
     def program(self, name: str) -> Path:
         """A program of the checkout's virtual environment."""

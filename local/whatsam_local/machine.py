@@ -8,6 +8,7 @@ from pathlib import Path
 
 from whatsam_local import kernel
 from whatsam_local.errors import MachineUnfitError
+from whatsam_local.layout import Layout
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
 
@@ -35,6 +36,19 @@ def system_path(first: Path) -> str:
     """PATH of all parts: the virtual environment, the caller's, and the places where `ip` may be besides."""
     own = os.environ.get("PATH", "").split(os.pathsep)
     return os.pathsep.join(dict.fromkeys([str(first), *filter(None, own), *_SYSTEM_PATH]))
+
+
+def part_environment(layout: Layout, path: str) -> dict[str, str]:
+    """Environment of every part: only what is needed, nothing of the caller's proxies or credentials."""
+    return {
+        "PATH": path,
+        "HOME": str(layout.state),
+        "TMPDIR": str(layout.state / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        # Parts are run as modules from /; nothing must be picked up from there.
+        "PYTHONSAFEPATH": "1",
+    }
 
 
 def check(path: str) -> str:

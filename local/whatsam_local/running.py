@@ -5,14 +5,17 @@ given to another process since has another start time; so a stale record is reco
 Processes are signalled through a pidfd, so that nothing can slip in between check and signal.
 """
 
+import fcntl
 import json
 import os
 import select
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from whatsam_local.layout import write_atomically
+from whatsam_local.layout import Layout, write_atomically
 
 _START_TIME_FIELD = 22  # of /proc/<pid>/stat, counted from 1: proc(5)
 
@@ -100,3 +103,14 @@ def _start_ticks(pid: int) -> int:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@contextmanager
+def launch_lock(layout: Layout) -> Generator[int]:
+    """Held while a supervisor is being launched: by `up`, and on by the launcher if `up` is killed."""
+    descriptor = os.open(layout.launch_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -16,10 +16,10 @@ from whatsam_local.builder import Builder, cache_directory
 from whatsam_local.control import Control
 from whatsam_local.errors import ClusterNotRunningError, LocalError, PartFailedError
 from whatsam_local.install import Installer
-from whatsam_local.launch import Launcher, launch_lock
+from whatsam_local.launch import Launcher
 from whatsam_local.layout import Layout, private_directory, tail, write_atomically
 from whatsam_local.progress import Reporter
-from whatsam_local.running import ProcessRecord, read_record
+from whatsam_local.running import ProcessRecord, launch_lock, read_record
 from whatsam_local.settings import LocalSettings
 
 _LOOK_EVERY = 0.1  # seconds

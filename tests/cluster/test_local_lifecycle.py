@@ -15,7 +15,6 @@ from whatsam_local.driver.errors import DriverError
 from whatsam_local.driver.eventually import eventually
 from whatsam_local.driver.kubectl import Kubectl, kubectl_program
 from whatsam_local.errors import ClusterNotRunningError
-from whatsam_local.launch import node_name
 from whatsam_local.layout import Layout
 from whatsam_local.running import Handle, ProcessRecord, read_record
 from whatsam_local.status import Health
@@ -81,7 +80,7 @@ class Own:
                     found.append(f"process {process.name}: {command[:200]!r}")
         for table in ("/proc/self/mountinfo", "/proc/net/unix"):
             found += [line for line in Path(table).read_text().splitlines() if own in line]
-        found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/whatsam-node/{node_name(self.layout)}")]
+        found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/whatsam-node/{self.layout.node_name}")]
         if self.layout.root.exists():
             left = (path.name for path in self.layout.root.iterdir())
             found += [name for name in left if not name.startswith("logs") and name != "doors.json"]
@@ -142,7 +141,7 @@ def test_every_door_leads_somewhere(lasting: Own):
     )
     assert done.stdout.split() == ["whatsam", "True", "ok", "True"], done.stderr
     assert Kubectl(Path(variables["KUBECONFIG"])).run("get", "nodes", "-o", "name").split() == [
-        f"node/{node_name(lasting.layout)}"
+        f"node/{lasting.layout.node_name}"
     ]
 
 
