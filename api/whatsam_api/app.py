@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
+from whatsam_api.body_limit import BodyLimit
 from whatsam_api.envelope import Failure, Problem
 from whatsam_api.errors import ApiError
 from whatsam_api.routes import api_keys, auth, messages, operations, pairing, sessions
@@ -21,6 +22,9 @@ log = get_logger()
 
 REQUESTS = Counter("whatsam_api_requests_total", "Calls answered.", ("method", "route", "status"))
 DURATION = Histogram("whatsam_api_request_seconds", "Time to answer a call.", ("method", "route"))
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+"""Values of the label `method`: a caller may send any word, and each would be a time series."""
 
 
 def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -35,6 +39,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     for part in (auth, sessions, pairing, messages, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
+    app.add_middleware(BodyLimit)
     app.middleware("http")(_observe)
     app.exception_handler(ApiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -46,11 +51,18 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
 async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     request.state.request_id = uuid4().hex
     started = time.perf_counter()
-    response = await call_next(request)
-    route = getattr(request.scope.get("route"), "path", "unknown")
-    REQUESTS.labels(request.method, route, str(response.status_code)).inc()
-    DURATION.labels(request.method, route).observe(time.perf_counter() - started)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+    try:
+        response = await call_next(request)
+        status = response.status_code
+    finally:
+        route = getattr(request.scope.get("route"), "path", "unknown")
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(method, route, str(status)).inc()
+        DURATION.labels(method, route).observe(time.perf_counter() - started)
     response.headers["X-Request-Id"] = request.state.request_id
+    # Answers carry tokens, keys, QR codes and messages; the few that do not are cheap to ask for again.
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 
@@ -92,7 +104,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return await _crashed(request, error)
-    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "BAD_REQUEST")
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}.get(error.status_code, "BAD_REQUEST")
     return _failure(request, error.status_code, Problem(code=code, message=str(error.detail)))
 
 

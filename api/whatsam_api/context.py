@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from whatsam_api.services.api_keys import ApiKeyService
+from whatsam_api.services.health import HealthService
 from whatsam_api.services.identity import IdentityService
 from whatsam_api.services.messages import MessageService
+from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.services.row_cleanup import RowCleanup
 from whatsam_api.services.sessions import SessionService
 from whatsam_api.settings import ApiSettings
@@ -27,7 +29,8 @@ class ProcessContext:
     database: Database
     cluster: Cluster
     connectors: ConnectorClient
-    limits: LimitStore
+    limits: RateLimits
+    health: HealthService
     session_store: SessionStore
     identity: IdentityService
     sessions: SessionService
@@ -42,6 +45,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     await database.open()
     users, key_rows, rows = UserStore(database), ApiKeyStore(database), MessageStore(database)
     session_store = SessionStore(cluster, settings.namespace)
+    limits = LimitStore(settings.redis_url.get_secret_value() if settings.redis_url else None)
     connectors = ConnectorClient(settings.connector_token_file)
     keys = ApiKeyService(key_rows)
     return ProcessContext(
@@ -49,7 +53,8 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         database=database,
         cluster=cluster,
         connectors=connectors,
-        limits=LimitStore(settings.redis_url),
+        limits=RateLimits(settings, limits),
+        health=HealthService(database, session_store, limits),
         session_store=session_store,
         identity=IdentityService(settings, users, key_rows),
         sessions=SessionService(session_store, TenantLocks(database), keys),

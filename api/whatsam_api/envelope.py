@@ -1,11 +1,32 @@
 """The form of every answer: `{"success": true, "data": …}` or `{"success": false, "error": …, "requestId": …}`."""
 
-from typing import Any, Generic, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 Data = TypeVar("Data")
+
+_FAR = 9000
+
+
+def _writable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("a text cannot contain the character NUL")
+    return text
+
+
+def _near(moment: datetime) -> datetime:
+    if not 1970 <= moment.year <= _FAR:
+        raise ValueError(f"give a time between the years 1970 and {_FAR}")
+    return moment
+
+
+Writable = Annotated[str, AfterValidator(_writable)]
+"""A text that PostgreSQL can keep."""
+Moment = Annotated[AwareDatetime, AfterValidator(_near)]
+"""A time with its offset from UTC, not at the ends of what a database can reckon with."""
 
 
 class Wire(BaseModel):

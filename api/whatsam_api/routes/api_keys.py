@@ -1,14 +1,15 @@
 """API keys of a session."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from whatsam_api.dependencies import Context, Person
-from whatsam_api.envelope import Success, Wire, ok
+from whatsam_api.envelope import Moment, Success, Wire, Writable, ok
+from whatsam_api.errors import InvalidField
 from whatsam_api.limiting import CallerLimit
 from whatsam_api.models.accounts import ApiKeyRow
 
@@ -20,9 +21,9 @@ Scope = Literal["send", "read", "manage"]
 class KeyWish(Wire):
     """A new key."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+    name: Annotated[Writable, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyView(Wire):
@@ -60,6 +61,8 @@ async def create(
     session_id: str, body: KeyWish, person: Person, context: Context, _: CallerLimit
 ) -> Success[CreatedKeyView]:
     """A key for this session. Its secret is shown once."""
+    if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
+        raise InvalidField("expiresAt", "give a time in the future, or none")
     session = context.sessions.find(person, session_id)
     created = await context.keys.create(
         person.tenant,

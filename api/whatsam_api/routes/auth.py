@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import EmailStr, StringConstraints
 
 from whatsam_api.dependencies import Context, Person, address_of, apply_allowance
-from whatsam_api.envelope import Success, Wire, ok
-from whatsam_api.limiting import AnonymousLimit
+from whatsam_api.envelope import Success, Wire, Writable, ok
+from whatsam_api.limiting import AnonymousLimit, CallerLimit
 from whatsam_api.models.accounts import User
 from whatsam_api.policies.tiers import Role, Tier
 from whatsam_api.services.identity import Tokens
@@ -22,7 +22,7 @@ Password = Annotated[str, StringConstraints(min_length=8, max_length=256)]
 class Registration(Wire):
     """A new account."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+    name: Annotated[Writable, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
     email: EmailStr
     password: Password
     tier: Tier | None = None
@@ -79,10 +79,11 @@ async def register(body: Registration, context: Context, _: AnonymousLimit) -> S
 
 
 @router.post("/auth/login", summary="Log in")
-async def login(body: Login, request: Request, response: Response, context: Context) -> Success[LoginView]:
+async def login(
+    body: Login, request: Request, response: Response, context: Context, _: AnonymousLimit
+) -> Success[LoginView]:
     """Tokens for address and password; throttled per account and address."""
-    key = ("login", body.email.lower(), address_of(request))
-    apply_allowance(response, await context.limits.hit(context.settings.login_limit, key), time.time())
+    apply_allowance(response, await context.limits.login(body.email, address_of(request)), time.time())
     return _answer(*await context.identity.login(body.email, body.password))
 
 
@@ -100,6 +101,6 @@ async def logout(body: RefreshToken, context: Context, _: AnonymousLimit) -> Suc
 
 
 @router.get("/users/me", summary="Who am I")
-async def me(person: Person) -> Success[UserView]:
+async def me(person: Person, _: CallerLimit) -> Success[UserView]:
     """The account that the access token belongs to."""
     return ok(_user(person.user))

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import AliasChoices, Field, StringConstraints
 
 from whatsam_api.dependencies import Caller, Context, ReadSession, SendSession
-from whatsam_api.envelope import Page, Success, Wire, ok
-from whatsam_api.errors import Forbidden, InvalidField
+from whatsam_api.envelope import Moment, Page, Success, Wire, Writable, ok
+from whatsam_api.errors import Forbidden
 from whatsam_api.limiting import CallerLimit
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.policies.recipients import recipient
@@ -17,7 +17,11 @@ from whatsam_api.services.messages import Outcome
 
 router = APIRouter(tags=["messages"])
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=128)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[ -~]{1,128}$")]
+
+MessageStatus = Literal["pending", "sending", "uncertain", "sent", "delivered", "read", "failed", "received"]
+MAX_OFFSET = 1_000_000
+"""Beyond it a page costs the database more than it is worth; use a cursor."""
 
 
 class TextMessage(Wire):
@@ -26,7 +30,7 @@ class TextMessage(Wire):
     type: Literal["text"] = "text"
     to: Annotated[str, StringConstraints(min_length=5, max_length=64)]
     """A phone number with its country code, or the address of a person or group."""
-    text: Annotated[str, StringConstraints(min_length=1, max_length=65536)] = Field(
+    text: Annotated[Writable, StringConstraints(min_length=1, max_length=65536)] = Field(
         validation_alias=AliasChoices("text", "message")
     )
 
@@ -135,17 +139,15 @@ async def list_messages(  # noqa: PLR0917 - one parameter per filter of the cont
     context: Context,
     _: CallerLimit,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$", description="`nextCursor` of the last page.")] = None,
     direction: Literal["in", "out"] | None = None,
-    status: Annotated[str | None, Query(max_length=20)] = None,
+    status: MessageStatus | None = None,
     contact: Annotated[str | None, Query(max_length=64)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> Success[Page[MessageView]]:
     """Messages, newest first, by page (`offset`) or from a cursor."""
-    if cursor is not None and not cursor.isdigit():
-        raise InvalidField("cursor", "use the nextCursor of the last page")
     query: dict[str, Any] = {
         "limit": limit,
         "offset": offset,

@@ -15,6 +15,7 @@ class Health(Wire):
     status: str
     database: bool
     sessions_synced: bool
+    cluster_watched: bool
     rate_limits_shared: bool
 
 
@@ -26,8 +27,8 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready", summary="Does it take calls")
 async def ready(response: Response, context: Context) -> dict[str, str]:
-    """Whether sessions are known. PostgreSQL being away does not take the API out: it would take all replicas out."""
-    if not context.session_store.synced.is_set():
+    """Whether sessions are known."""
+    if not context.health.takes_calls():
         response.status_code = 503
         return {"status": "waiting for the list of sessions"}
     return {"status": "ok"}
@@ -36,13 +37,13 @@ async def ready(response: Response, context: Context) -> dict[str, str]:
 @router.get("/health", summary="What it can reach")
 async def health(context: Context) -> Health:
     """Details for people."""
-    database = await context.database.reachable()
-    synced = context.session_store.synced.is_set()
+    reach = await context.health.reach()
     return Health(
-        status="ok" if database and synced else "degraded",
-        database=database,
-        sessions_synced=synced,
-        rate_limits_shared=context.settings.redis_url is not None and not context.limits.degraded,
+        status="ok" if reach.database and reach.cluster_watched else "degraded",
+        database=reach.database,
+        sessions_synced=reach.sessions_synced,
+        cluster_watched=reach.cluster_watched,
+        rate_limits_shared=reach.rate_limits_shared,
     )
 
 

@@ -1,21 +1,19 @@
 """What a phone needs to link the session's device: the QR code in three forms, and the pairing code."""
 
+import asyncio
 import base64
-from datetime import datetime
-from io import BytesIO
+from datetime import UTC, datetime
 from typing import Annotated
 
-import qrcode
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints
-from qrcode.image.pil import PilImage
-from qrcode.image.svg import SvgPathImage
 
 from whatsam_api.dependencies import Context, ManageSession, ReadSession
 from whatsam_api.envelope import Success, Wire, ok
 from whatsam_api.errors import SessionNotReady
-from whatsam_api.policies.session_view import explanation, status_word
-from whatsam_core.resources import PairingStatus
+from whatsam_api.policies.session_view import explanation, shown_pairing, status_word
+from whatsam_api.services import pictures
+from whatsam_core.resources import WhatsAppSession
 
 router = APIRouter(tags=["pairing"])
 
@@ -55,19 +53,20 @@ class PairingCodeView(Wire):
 )
 async def qr(session: ReadSession, request: Request) -> Response | Success[QrView]:
     """The QR code as JSON, or as a picture with `Accept: image/png` or `image/svg+xml`."""
-    pairing = session.status.pairing
+    pairing = shown_pairing(session, datetime.now(UTC))
     code = pairing.code if pairing else None
     accept = request.headers.get("accept", "")
-    if "image/" in accept:
+    wants_svg, wants_png = "image/svg+xml" in accept, "image/png" in accept or "image/*" in accept
+    if wants_svg or wants_png:
         if code is None:
             raise SessionNotReady(explanation(session)[1] or "there is no QR code now; look at the session's status")
-        if "svg" in accept:
-            return Response(svg(code), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
-        return Response(png(code), media_type="image/png", headers={"Cache-Control": "no-store"})
+        if wants_svg:
+            return Response(await asyncio.to_thread(pictures.svg, code), media_type="image/svg+xml")
+        return Response(await asyncio.to_thread(pictures.png, code), media_type="image/png")
     message = None if code else explanation(session)[1] or "no QR code yet; ask again in a second"
     return ok(
         QrView(
-            qr_code=qr_code_url(pairing),
+            qr_code=await qr_code_url(session),
             qr_string=code,
             status=status_word(session),
             expires_at=pairing.expires_at if pairing else None,
@@ -83,22 +82,9 @@ async def pairing_code(body: PairingCodeWish, session: ManageSession, context: C
     return ok(PairingCodeView(pairing_code=found.code, expires_at=found.expires_at))
 
 
-def qr_code_url(pairing: PairingStatus | None) -> str | None:
-    """The QR code as a data URL, when there is one."""
+async def qr_code_url(session: WhatsAppSession) -> str | None:
+    """The QR code as a data URL, when there is one that works."""
+    pairing = shown_pairing(session, datetime.now(UTC))
     if pairing is None or pairing.code is None:
         return None
-    return "data:image/png;base64," + base64.b64encode(png(pairing.code)).decode()
-
-
-def png(code: str) -> bytes:
-    """The QR code as a PNG picture."""
-    target = BytesIO()
-    qrcode.make(code, image_factory=PilImage).save(target, format="PNG")
-    return target.getvalue()
-
-
-def svg(code: str) -> bytes:
-    """The QR code as an SVG picture."""
-    target = BytesIO()
-    qrcode.make(code, image_factory=SvgPathImage).save(target)
-    return target.getvalue()
+    return "data:image/png;base64," + base64.b64encode(await asyncio.to_thread(pictures.png, pairing.code)).decode()

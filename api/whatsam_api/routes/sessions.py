@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
 from whatsam_api.dependencies import Caller, Context, ManageSession, Person, ReadSession
-from whatsam_api.envelope import Page, Success, Wire, ok
+from whatsam_api.envelope import Page, Success, Wire, Writable, ok
+from whatsam_api.errors import Forbidden
 from whatsam_api.limiting import CallerLimit, SessionOperationLimit
 from whatsam_api.policies.session_view import SessionView, view
 from whatsam_api.routes.pairing import QR_WAIT, qr_code_url
@@ -21,7 +22,7 @@ StatusWord = Literal["init", "qr_required", "connected", "reconnecting", "discon
 class SessionWish(Wire):
     """A new session."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+    name: Annotated[Writable, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
     session_id: SessionId | None = None
     """Its id; made up when it is left out. Lower-case letters, digits and dashes."""
     pool: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=50)] = "default"
@@ -51,9 +52,8 @@ async def create(
     session, key = await context.sessions.create(person, wish)
     if body.connect:
         session = await context.sessions.wait_for_qr(session, QR_WAIT)
-    return ok(
-        CreatedSession(**view(session).model_dump(), api_key=key.secret, qr_code=qr_code_url(session.status.pairing))
-    )
+    picture = await qr_code_url(session)
+    return ok(CreatedSession(**view(session).model_dump(), api_key=key.secret, qr_code=picture))
 
 
 @router.get("/sessions", summary="List sessions")
@@ -63,9 +63,11 @@ async def list_sessions(
     _: CallerLimit,
     status: StatusWord | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Success[Page[SessionView]]:
     """The tenant's sessions, oldest first; those made with kubectl too."""
+    if "read" not in caller.scopes:
+        raise Forbidden("this API key lacks the scope 'read'")
     found, total = context.sessions.page(caller, status=status, limit=limit, offset=offset)
     return ok(Page(items=[view(session) for session in found], total=total, limit=limit))
 
@@ -84,13 +86,17 @@ async def status(session: ReadSession, context: Context, _: CallerLimit) -> Succ
 
 
 @router.post("/sessions/{session_id}/connect", summary="Start a session")
-async def connect(session: ManageSession, caller: Caller, context: Context, _: CallerLimit) -> Success[SessionView]:
+async def connect(
+    session: ManageSession, caller: Caller, context: Context, _: SessionOperationLimit
+) -> Success[SessionView]:
     """Start a session that was disconnected."""
     return ok(view(await context.sessions.connect(caller, session.metadata.name)))
 
 
 @router.post("/sessions/{session_id}/disconnect", summary="Stop a session")
-async def disconnect(session: ManageSession, caller: Caller, context: Context, _: CallerLimit) -> Success[SessionView]:
+async def disconnect(
+    session: ManageSession, caller: Caller, context: Context, _: SessionOperationLimit
+) -> Success[SessionView]:
     """Stop a session; the device stays paired."""
     return ok(view(await context.sessions.disconnect(caller, session.metadata.name)))
 

@@ -40,6 +40,15 @@ class LimitStore:
         self.degraded = False
         self._rest_until = 0.0
 
+    async def shared(self) -> bool:
+        """Whether calls are counted together with the other replicas now."""
+        if self._shared is None:
+            return False
+        try:
+            return bool(await self._shared.storage.check())
+        except (RedisError, OSError, TimeoutError):
+            return False
+
     async def hit(self, limit: str, key: Sequence[str]) -> Allowance:
         """Count one call under `limit` (such as "100/15minutes") for the identity `key`."""
         item = parse(limit)

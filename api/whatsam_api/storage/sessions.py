@@ -46,6 +46,8 @@ class SessionStore:
         self._listeners: list[Listener] = []
         self._horizon = 0
         """How far the watch has come: what an own write answers from before this is old news."""
+        self.watching = False
+        """Whether changes arrive now; the cache is as good as the last one that came."""
         self.synced = asyncio.Event()
         """Set once the cache has been filled for the first time."""
 
@@ -69,11 +71,13 @@ class SessionStore:
                         for one in items:
                             self._see(one)
                         self.synced.set()
+                        self.watching = True
                     case Changed(item):
                         self._see(item)
                     case Removed(item):
                         self._forget(item)
                     case Disconnected(error):
+                        self.watching = False
                         log.warning("sessions.watch_lost", error=str(error))
                 await self._wake()
 

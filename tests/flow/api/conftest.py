@@ -1,0 +1,77 @@
+"""One PostgreSQL for all tests of the API, a migrated database of its own for each module."""
+
+import secrets
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from api_cluster import FakeCluster
+from api_connector import FakeConnector
+from api_postgres import PostgresServer
+from api_rig import TOKEN, Instance, Rig
+
+from whatsam_api.storage.migrations import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> list[str]:
+    """Where the first test that needs it notes the database that all share: tenants keep tests apart."""
+    return []
+
+
+async def empty_database(postgres: PostgresServer) -> str:
+    """A database without tables."""
+    name = f"whatsam_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(postgres.url("postgres"))
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    return postgres.url(name)
+
+
+@pytest.fixture
+async def database(postgres: PostgresServer, migrated: list[str]) -> str:
+    """A database with the schema."""
+    if not migrated:
+        url = await empty_database(postgres)
+        await migrate(url)
+        migrated.append(url)
+    return migrated[0]
+
+
+@pytest.fixture
+async def fresh_database(postgres: PostgresServer) -> str:
+    """A database of the test's own, without tables."""
+    return await empty_database(postgres)
+
+
+@pytest.fixture
+async def rig(database: str, tmp_path: Path) -> AsyncGenerator[Rig]:
+    """Cluster and connector around the shared database."""
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN)
+    connector = FakeConnector()
+    await connector.start()
+    rig = Rig(database, FakeCluster(), connector, token_file)
+    try:
+        yield rig
+    finally:
+        await rig.close()
+        await connector.stop()
+
+
+@pytest.fixture
+async def api(rig: Rig) -> Instance:
+    """One replica."""
+    return await rig.replica()
