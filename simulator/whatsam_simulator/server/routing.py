@@ -146,13 +146,15 @@ class Routing:
         context, to, kind = self._context, receipt.jid("to"), receipt.get("type")
         link.send(element("ack", {"class": "receipt", "id": receipt.text("id"), "from": to, "type": kind}))
         mailbox = context.world.mailbox(device)
+        retry = receipt.need("retry").number("count") if kind == "retry" else None
         listed = receipt.child("list")
         ids = [receipt.text("id"), *(item.text("id") for item in (listed.children if listed else []))]
         participant = receipt.get_jid("participant")
         sender = context.world.device(participant or to)
         for message_id in ids:
-            if mailbox.acknowledge_message(message_id):
-                step = MessageStep.RETRY_ASKED if kind == "retry" else MessageStep.ACKNOWLEDGED
+            waited = mailbox.acknowledge_message(message_id, retry)
+            if waited or retry is not None:
+                step = MessageStep.ACKNOWLEDGED if retry is None else MessageStep.RETRY_ASKED
                 by = sender.key if sender else str(participant or to)
                 context.journal.message(step, message_id, sender=by, receiver=device.key, detail=kind)
         if kind not in OWN_RECEIPTS:

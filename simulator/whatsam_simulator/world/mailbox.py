@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from whatsam_simulator.wire.node import Node
 
 _PARTIES = ("from", "participant", "type")
@@ -20,25 +22,43 @@ class Mailbox:
         same[:] = [other for other in same if _parties(other) != _parties(stanza)]
         same.append(stanza)
 
-    def acknowledge_message(self, message_id: str) -> bool:
-        """A receipt of whatever type takes the message out; tells whether one was waiting."""
-        return self._waiting.pop(("message", message_id), None) is not None
+    def acknowledge_message(self, message_id: str, retry: int | None = None) -> bool:
+        """A receipt takes the message out; tells whether one was waiting.
+
+        A retry receipt (`retry`: its count) takes out the copy that could not be read, not the answer to it.
+        """
+        return self._keep(("message", message_id), lambda stanza: retry is not None and _copy_number(stanza) >= retry)
 
     def acknowledge(self, tag: str, stanza_id: str, sender: str, participant: str | None, kind: str | None) -> None:
-        """An `<ack>`: takes out the stanza it names, and no other of the same id."""
-        waiting = self._waiting.get((tag, stanza_id), [])
+        """An `<ack>`: takes out the stanza it names, and no other of the same id.
+
+        whatsmeow sends one for a message that it could not read, beside its retry receipt and in either order: it never
+        means the answer to that receipt.
+        """
         named = (sender, participant, kind if tag != "message" else None)
-        left = [stanza for stanza in waiting if _named(stanza) != named]
+        self._keep((tag, stanza_id), lambda stanza: _named(stanza) != named or _copy_number(stanza) > 0)
+
+    def _keep(self, key: tuple[str, str], stays: Callable[[Node], bool]) -> bool:
+        """Drops what does not stay; tells whether that was anything."""
+        waiting = self._waiting.pop(key, [])
+        left = [stanza for stanza in waiting if stays(stanza)]
         if left:
-            self._waiting[tag, stanza_id] = left
-        else:
-            self._waiting.pop((tag, stanza_id), None)
+            self._waiting[key] = left
+        return len(left) < len(waiting)
 
     def waiting(self) -> list[Node]:
         return [stanza for same in self._waiting.values() for stanza in same]
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
+
+
+def _copy_number(stanza: Node) -> int:
+    """0 for a message as it was first sent, else the count of the retry receipt that it answers."""
+    encrypted = stanza.child("enc")
+    count = encrypted.get("count") if encrypted is not None else None
+    # What the sender wrote there must not harm the receiver's connection.
+    return int(count) if count is not None and count.isascii() and count.isdigit() and len(count) < 4 else 0
 
 
 def _parties(stanza: Node) -> tuple[str | None, ...]:

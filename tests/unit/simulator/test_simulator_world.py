@@ -50,6 +50,25 @@ def test_receipts_of_one_message_are_acknowledged_one_by_one() -> None:
     assert len(mailbox) == 0
 
 
+def copy(count: int | None) -> Node:
+    encrypted = element("enc", {"type": "msg", "count": count}, b"")
+    return element("message", {"id": "m", "from": Jid("1", "lid")}, [encrypted])
+
+
+def test_the_answer_to_a_retry_receipt_outlives_late_words_about_the_copy_that_failed() -> None:
+    mailbox = Mailbox()
+    mailbox.put(copy(None))
+    assert mailbox.acknowledge_message("m", retry=1)
+    mailbox.put(copy(1))
+    mailbox.acknowledge("message", "m", "1@lid", None, None)
+    assert not mailbox.acknowledge_message("m", retry=1)
+    assert mailbox.waiting() == [copy(1)]
+    assert mailbox.acknowledge_message("m", retry=2)
+    mailbox.put(copy(2))
+    assert mailbox.acknowledge_message("m")
+    assert len(mailbox) == 0
+
+
 def test_accounts_are_found_by_number_and_lid() -> None:
     world = World()
     account = world.ensure_account(ADA, "Ada")
