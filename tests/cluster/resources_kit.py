@@ -2,8 +2,8 @@
 
 import base64
 import json
-import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,12 @@ class Kubectl:
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run it; stdout, or with `check` False stdout and stderr together."""
         done = subprocess.run(
-            ["kubectl", f"--kubeconfig={self.kubeconfig}", *arguments],
+            [str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
-            env={**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"},
         )
         if not check:
             return done.stdout + done.stderr
