@@ -204,6 +204,11 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class PairingAskedAnew:
+    """The spec asks for another kind of code, or for one to another phone."""
+
+
+@dataclass(frozen=True)
 class AssignmentLost:
     """The session is another's, or gone: stop at once, write nothing."""
 
@@ -236,5 +241,6 @@ Input = (
     | SoftFenced
     | LeaseResumed
     | Stop
+    | PairingAskedAnew
     | AssignmentLost
 )

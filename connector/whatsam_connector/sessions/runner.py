@@ -38,7 +38,7 @@ from whatsam_connector.supervision import (
 )
 from whatsam_core.errors import WhatsamError
 from whatsam_core.logging import get_logger
-from whatsam_core.resources.session import WhatsAppSession
+from whatsam_core.resources.session import Pairing, WhatsAppSession
 
 _log = get_logger(__name__)
 
@@ -89,6 +89,8 @@ class SessionRunner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._engine: Engine | None = None
         self._kill_newborn = False
+        self._asked_pairing: Pairing | None = None
+        """What the engine that pairs was told; another wish of the owner needs another engine."""
         self._replication: ReplicationView | None = None
         self._over = asyncio.Event()
 
@@ -99,6 +101,8 @@ class SessionRunner:
     def observe(self, session: WhatsAppSession) -> None:
         """The watch has a newer object of this session under this epoch."""
         self._writer.observe(session)
+        if self._asked_pairing is not None and session.spec.pairing != self._asked_pairing:
+            self.push(inputs.PairingAskedAnew())
 
     def replicated(self, replicated: Replicated, behind: str | None) -> None:
         """The store has more of the session's state. Called several times a second: it does little."""
@@ -249,6 +253,7 @@ class SessionRunner:
         self._kill_newborn = False
         self._write_owner()
         asked = self._writer.session.spec.pairing
+        self._asked_pairing = asked if pairing else None
         request = PairingRequest(asked.method.value, asked.phone_number) if pairing else None
         session = EngineSession(
             uid=self.uid,

@@ -74,6 +74,8 @@ def step(state: SessionState, happened: Input, now: datetime, timings: SessionTi
         case inputs.LeaseResumed():
             resumed = replace(state, fenced=False)
             return _next(resumed) if state.stage is Stage.FENCED else (resumed, ())
+        case inputs.PairingAskedAnew() if state.stage is Stage.PAIRING:
+            return _end(replace(state, restart_in=0.0), at_once=True)
         case inputs.FlushEnded():
             return _flushed(state, happened, now, timings)
         case inputs.ReleaseEnded():

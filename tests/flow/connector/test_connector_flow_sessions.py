@@ -16,6 +16,7 @@ from whatsam_connector.supervision import (
     EngineStartFailed,
     ExitReason,
     LoggedOut,
+    PairingCodeShown,
     PairingEnd,
     PairingEnded,
     QrShown,
@@ -67,6 +68,24 @@ def test_codes_are_refreshed_for_as_long_as_somebody_may_scan(tmp_path: Path) ->
             assert second.session.pairing is not None
             second.say(QrShown(UID, "2@third", START + timedelta(minutes=3)))
             await until(lambda: "third" in str(rig.status.status.pairing))
+
+    run(story())
+
+
+def test_another_kind_of_code_is_asked_for_by_another_engine(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            await rig.show_code()
+            rig.sessions.spec(pairing={"method": "Code", "phoneNumber": "491511000001"})
+            second = await rig.engine(2)
+            assert second.session.pairing is not None
+            assert second.session.pairing.method == "Code"
+            assert second.session.pairing.phone_number == "491511000001"
+            second.say(PairingCodeShown(UID, "ABCD-EFGH", START + timedelta(minutes=3)))
+            await until(lambda: "ABCD" in str(rig.status.status.pairing))
+            shown = rig.status.status.pairing
+            assert shown is not None
+            assert shown.code is None
 
     run(story())
 

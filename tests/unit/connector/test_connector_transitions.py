@@ -42,6 +42,7 @@ FROM_OUTSIDE: list[Input] = [
     inputs.SoftFenced(),
     inputs.LeaseResumed(),
     *(inputs.Stop(reason) for reason in StopReason),
+    inputs.PairingAskedAnew(),
     inputs.AssignmentLost(),
     inputs.AssignmentLost(keep_files=True),
 ]
