@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -10,8 +11,16 @@ from api_cluster import FakeCluster
 from api_connector import FakeConnector
 from api_postgres import PostgresServer
 from api_rig import TOKEN, Instance, Rig
+from argon2 import PasswordHasher
 
 from whatsam_api.storage.migrations import migrate
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password costs what it must in production; here nobody guesses them."""
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr("whatsam_api.services.identity.PasswordHasher", cheap)
 
 
 @pytest.fixture(scope="session")
