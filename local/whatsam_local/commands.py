@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from whatsam_local import kernel
 from whatsam_local.errors import LocalError
+from whatsam_local.node import linux
 
 
 def run(
@@ -29,7 +29,7 @@ def run(
             text=True,
             timeout=timeout,
             check=False,
-            preexec_fn=kernel.die_with_parent,
+            preexec_fn=linux.die_with_parent,
         )
     except subprocess.TimeoutExpired:
         raise LocalError(f"{_name(argv)} did not end within {timeout:g} s") from None

@@ -7,18 +7,19 @@ with its parent; the kernel takes the rest along.
 import os
 import sys
 
-from whatsam_local import kernel
+from whatsam_local.node import linux
+from whatsam_local.user_namespace import NEW_USER, map_only_user
 
 
 def main(argv: list[str]) -> int:
-    kernel.die_with_parent()
+    linux.die_with_parent()
     uid, gid = os.getuid(), os.getgid()
-    kernel.unshare(kernel.NEW_PIDS | (kernel.NEW_USERS if uid != 0 else 0))
+    linux.unshare(linux.NEW_PID | (NEW_USER if uid != 0 else 0))
     if uid != 0:
-        kernel.map_only_user(uid, uid, gid)
+        map_only_user(uid, uid, gid)
     pid = os.fork()
     if pid == 0:
-        kernel.die_with_parent()
+        linux.die_with_parent()
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)

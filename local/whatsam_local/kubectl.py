@@ -1,4 +1,4 @@
-"""kubectl of the virtual environment against the local cluster. Used by `install` and by the tests' fixture."""
+"""kubectl as `up` needs it: its calls end when `up` is killed. A running cluster is driven by `driver/kubectl.py`."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whatsam_local import commands
+from whatsam_local.driver.kubectl import kubectl_program
 from whatsam_local.errors import LocalError
 from whatsam_local.layout import Layout
 
@@ -15,17 +16,16 @@ from whatsam_local.layout import Layout
 class Kubectl:
     """Runs kubectl as the cluster's administrator, through the door on 127.0.0.1."""
 
-    program: Path
     kubeconfig: Path
 
     @classmethod
     def of(cls, layout: Layout) -> "Kubectl":
-        return cls(layout.program("kubectl"), layout.kubeconfig)
+        return cls(layout.kubeconfig)
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 180.0) -> str:
         """Its standard output. Raises LocalError with what it complained about."""
         env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        return commands.run([str(self.program), *arguments], env=env, stdin=stdin, timeout=timeout)
+        return commands.run([kubectl_program(), *arguments], env=env, stdin=stdin, timeout=timeout)
 
     def apply(self, objects: Sequence[object]) -> None:
         """Server-side apply of objects, all of which the API server knows the kinds of."""

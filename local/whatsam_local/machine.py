@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from whatsam_local import kernel
 from whatsam_local.errors import MachineUnfitError
 from whatsam_local.layout import Layout
+from whatsam_local.node import linux
+from whatsam_local.node.errors import RequirementMissing
+from whatsam_local.user_namespace import NEW_USER, map_only_user
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
 
@@ -97,10 +99,10 @@ def attempt() -> None:
     try:
         uid, gid = os.getuid(), os.getgid()
         if uid != 0:
-            kernel.unshare(kernel.NEW_USERS)
-            kernel.map_only_user(0, uid, gid)
+            linux.unshare(NEW_USER)
+            map_only_user(0, uid, gid)
         step = "mount, pid, network and IPC namespaces"
-        kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK | kernel.NEW_IPC)
+        linux.unshare(linux.NEW_MOUNT | linux.NEW_PID | linux.NEW_NETWORK | linux.NEW_IPC)
         child = os.fork()
         if child == 0:
             _attempt_inside()
@@ -113,14 +115,14 @@ def attempt() -> None:
 def _attempt_inside() -> None:
     step, code = "private mounts", 1
     try:
-        kernel.mount(None, "/", None, kernel.MOUNT_RECURSIVE | kernel.MOUNT_PRIVATE)
+        linux.make_private()
         step = "a /proc of its own"
-        kernel.mount("proc", "/proc", "proc", kernel.MOUNT_NOSUID_NODEV)
+        linux.mount_proc("/proc")
         step = "a second user namespace"
-        kernel.unshare(kernel.NEW_USERS)
+        linux.unshare(NEW_USER)
         code = 0
-    except OSError as error:
-        os.write(2, f"{step}: {error.strerror}\n".encode())
+    except (OSError, RequirementMissing) as error:
+        os.write(2, f"{step}: {error}\n".encode())
     finally:
         os._exit(code)
 

@@ -4,6 +4,7 @@ Every step may be cut off by a kill; the next `up` goes on from there, and `down
 """
 
 import os
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whatsam_local import machine
+from whatsam_local import commands, machine
 from whatsam_local.builder import Builder, cache_directory
 from whatsam_local.control import Control
 from whatsam_local.errors import ClusterNotRunningError, LocalError, PartFailedError
@@ -22,6 +23,8 @@ from whatsam_local.progress import Reporter
 from whatsam_local.running import ProcessRecord, launch_lock, read_record
 from whatsam_local.settings import LocalSettings
 
+_PARTS = ("core", "operator", "connector", "api", "simulator", "local")
+"""Folders of the checkout whose programs run in the cluster."""
 _LOOK_EVERY = 0.1  # seconds
 _ANSWERS_WITHIN = 30.0  # seconds from the launch until the supervisor's socket answers
 
@@ -78,6 +81,10 @@ class Up:
         path = machine.system_path(self.layout.checkout / ".venv" / "bin")
         with self.reporter.step("Checking the machine"):
             ip_program = machine.check(path)
+        with self.reporter.step("Compiling the programs"):
+            # Pods see the checkout read-only and could not keep what they compile at every start.
+            packages = [str(self.layout.checkout / part) for part in _PARTS]
+            commands.run([sys.executable, "-m", "compileall", "-q", *packages])
         builder = Builder(self.layout.checkout / "local" / "controlplane", cache_directory(self.settings.cache_home))
         controlplane = builder.ensure(self.reporter)
         with launch_lock(self.layout) as lock:

@@ -8,11 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from whatsam_local import kernel
+from whatsam_local.node import linux
 from whatsam_local.plan import Plan
 from whatsam_local.running import ProcessRecord
 from whatsam_local.supervisor import world
 from whatsam_local.supervisor.main import supervise
+from whatsam_local.user_namespace import NEW_USER, map_only_user
 
 
 def main(arguments: list[str]) -> int:
@@ -21,12 +22,12 @@ def main(arguments: list[str]) -> int:
     record = Path(plan.run) / "supervisor.json"
     os.setsid()
     uid, gid = os.getuid(), os.getgid()
-    flags = kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_IPC
+    flags = linux.NEW_MOUNT | linux.NEW_PID | linux.NEW_IPC
     if uid != 0:
-        flags |= kernel.NEW_USERS
-    kernel.unshare(flags)
+        flags |= NEW_USER
+    linux.unshare(flags)
     if uid != 0:
-        kernel.map_only_user(0, uid, gid)
+        map_only_user(0, uid, gid)
 
     may_run, allow = os.pipe()
     pid = os.fork()

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from whatsam_local import kernel
+from whatsam_local.node import linux
 from whatsam_local.supervisor.world import hide_tmp
+from whatsam_local.user_namespace import NEW_USER, map_only_user
 
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -143,10 +144,10 @@ def _become(launch: Launch) -> None:
         hide_tmp(launch.private_tmp)
     if launch.ordinary_user:
         uid, gid = os.getuid(), os.getgid()
-        kernel.unshare(kernel.NEW_USERS)
+        linux.unshare(NEW_USER)
         # Any number but 0 would do, but programs look its name up.
         number = next((user.pw_uid for user in pwd.getpwall() if user.pw_name == "nobody"), 65534)
-        kernel.map_only_user(number, uid, gid)
+        map_only_user(number, uid, gid)
     # Copied above 2 first, lest one of them is overwritten before it was used.
     copies = [os.dup(descriptor) for descriptor in launch.streams]
     for number, copy in enumerate(copies):

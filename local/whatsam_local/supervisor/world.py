@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from whatsam_local import kernel
+from whatsam_local.node import linux
 from whatsam_local.plan import Plan
 
 
@@ -15,10 +15,10 @@ def enter(plan: Plan) -> ThreadPoolExecutor | None:
 
     Returns the one thread that stays in the machine's network, for parts that run outside; None when there are none.
     """
-    kernel.mount(None, "/", None, kernel.MOUNT_RECURSIVE | kernel.MOUNT_PRIVATE)
-    kernel.mount("proc", "/proc", "proc", kernel.MOUNT_NOSUID_NODEV)
+    linux.make_private()
+    linux.mount_proc("/proc")
     # PostgreSQL keeps shared memory here, and a killed one leaves it behind: this one goes with the namespace.
-    kernel.mount("tmpfs", "/dev/shm", "tmpfs", kernel.MOUNT_NOSUID_NODEV, "mode=1777")  # noqa: S108 - a mount point
+    linux.mount_tmpfs("/dev/shm", 0o1777)  # noqa: S108 - a mount point
     if plan.resolver is not None:
         _use_resolver(plan)
     outside: ThreadPoolExecutor | None = None
@@ -26,7 +26,7 @@ def enter(plan: Plan) -> ThreadPoolExecutor | None:
         # Network namespaces belong to threads: one started before unshare() stays where it was born.
         outside = ThreadPoolExecutor(1, "outside")
         outside.submit(os.getpid).result()
-    kernel.unshare(kernel.NEW_NETWORK)
+    linux.unshare(linux.NEW_NETWORK)
     subprocess.run(
         [plan.ip_program, "-batch", "-"], input="\n".join(plan.network) + "\n", text=True, check=True, timeout=20
     )
@@ -47,7 +47,7 @@ def _use_resolver(plan: Plan) -> None:
             continue
         ours = Path(plan.run) / Path(path).name
         ours.write_text(text)
-        kernel.mount(str(ours), os.path.realpath(path), None, kernel.MOUNT_BIND)
+        linux.bind(str(ours), os.path.realpath(path))
 
 
 def hide_tmp(show: Sequence[str]) -> None:
@@ -56,11 +56,11 @@ def hide_tmp(show: Sequence[str]) -> None:
     Two clusters would otherwise meet in sockets of equal names there, and a killed one leave them behind.
     """
     below = [path for path in show if Path(path).resolve().is_relative_to("/tmp")]  # noqa: S108 - the one meant
-    kernel.unshare(kernel.NEW_MOUNTS)
+    linux.unshare(linux.NEW_MOUNT)
     # Held before /tmp covers them, and only now: a directory of another mount namespace cannot be bound.
     held = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in below]
-    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MOUNT_NOSUID_NODEV, "mode=0700")  # noqa: S108 - the one meant
+    linux.mount_tmpfs("/tmp", 0o700)  # noqa: S108 - the one meant
     for path, descriptor in held:
         Path(path).mkdir(parents=True, exist_ok=True)
-        kernel.mount(f"/proc/self/fd/{descriptor}", path, None, kernel.MOUNT_BIND | kernel.MOUNT_RECURSIVE)
+        linux.bind(f"/proc/self/fd/{descriptor}", path)
         os.close(descriptor)
