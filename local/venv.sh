@@ -37,7 +37,7 @@ rm -f "$stamp"
 everything='.[operator,connector,api,local,dev]'
 # uv does in two seconds what takes pip half a minute; where it cannot be had, pip does.
 if .venv/bin/python -m pip install --quiet --disable-pip-version-check uv &&
-    .venv/bin/uv pip install --quiet --python .venv/bin/python --editable "$everything"; then
+    .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --editable "$everything"; then
     :
 else
     echo "uv did not manage; trying pip"
