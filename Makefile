@@ -32,7 +32,7 @@ logs: venv ## the last lines of a part's log: make logs PART=apiserver (FOLLOW=1
 build: venv ## build the control plane now (6-7 minutes the first time, then it is cached)
 	@$(LOCAL) build
 
-test: lint test-unit test-flow test-live ## everything: lint and all levels of tests; leaves the cluster as found
+test: lint test-unit test-flow build test-live ## everything: lint and all levels of tests; leaves the cluster as found
 
 test-unit: venv ## fast tests without anything running
 	$(PYTEST) tests/unit

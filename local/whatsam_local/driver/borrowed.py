@@ -9,6 +9,7 @@ from whatsam_local import down
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.layout import Layout
 from whatsam_local.progress import Reporter
+from whatsam_local.running import read_record
 from whatsam_local.settings import LocalSettings
 from whatsam_local.up import Up
 
@@ -17,15 +18,17 @@ from whatsam_local.up import Up
 def borrowed_cluster(console: Console) -> Generator[RunningCluster]:
     """Leave things as they were found: a cluster that ran goes on running, one that was started here is ended."""
     layout = Layout.find()
+    record = read_record(layout.supervisor_record)
+    ran_before = record is not None and record.runs()
     try:
         with Reporter(console) as reporter:
-            started = Up(layout, LocalSettings.load(), reporter).run()
+            Up(layout, LocalSettings.load(), reporter).run()
     except BaseException:
-        if not layout.installed.exists():
+        if not ran_before:
             down.down(layout, keep=False)
         raise
     try:
         yield RunningCluster(layout)
     finally:
-        if started:
+        if not ran_before:
             down.down(layout, keep=False)
