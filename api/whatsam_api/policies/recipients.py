@@ -8,7 +8,7 @@ from whatsam_api.errors import InvalidField
 
 _USER_SERVERS = {"s.whatsapp.net", "lid"}
 _GROUP_SERVER = "g.us"
-_ADDRESS = re.compile(r"^(?P<user>[0-9]{5,20}(-[0-9]{5,20})?)@(?P<server>[a-z.]+)$")
+_ADDRESS = re.compile(r"(?P<user>[0-9]{5,20}(-[0-9]{5,20})?)@(?P<server>[a-z.]+)")
 
 
 def recipient(to: str) -> str:
@@ -18,7 +18,7 @@ def recipient(to: str) -> str:
     code nor an address.
     """
     text = to.strip()
-    match = _ADDRESS.match(text)
+    match = _ADDRESS.fullmatch(text)
     if match is not None:
         server, grouped = match["server"], "-" in match["user"]
         if server == _GROUP_SERVER or (server in _USER_SERVERS and not grouped):
@@ -31,7 +31,7 @@ def recipient(to: str) -> str:
         number = phonenumbers.parse(f"+{digits}", None)
     except phonenumbers.NumberParseException:
         raise InvalidField("to", "give a phone number with its country code, for example 491511000001") from None
-    if not digits.isdigit() or not phonenumbers.is_possible_number(number):
+    if not (digits.isascii() and digits.isdigit()) or not phonenumbers.is_possible_number(number):
         raise InvalidField(
             "to", "this cannot be a phone number; give it with its country code, for example 491511000001"
         )
