@@ -39,13 +39,13 @@ async def mine(kubeconfig: Path, workers: Workers) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-def record(namespace: str, boot: str) -> LeaseRecord:
+def record(workers: Workers, boot: str) -> LeaseRecord:
     return LeaseRecord(
         name=lease_name("default", boot),
-        namespace=namespace,
+        namespace=workers.namespace,
         pool="default",
-        pod_name="pod-1",
-        pod_uid="uid-1",
+        pod_name=workers.holder["metadata"]["name"],
+        pod_uid=workers.holder["metadata"]["uid"],
         boot_id=boot,
         endpoint="http://10.0.0.1:8080",
         state=LeaseState.ACTIVE,
@@ -59,7 +59,7 @@ async def test_a_lease_is_created_renewed_and_lost_to_a_revocation(
     mine: Cluster, kubectl: Kubectl, workers: Workers
 ) -> None:
     leases = ClusterLeases(mine, workers.namespace, "00000000-0000-0000-0000-000000000001")
-    first = record(workers.namespace, "bootlease1")
+    first = record(workers, "bootlease1")
     answer, created = await leases.create(first, timeout=5)
     assert answer is Answer.ACCEPTED
     assert created is not None

@@ -5,8 +5,11 @@ from typing import Any
 
 from whatsam_connector.lease.verdict import Answer
 from whatsam_core.lease import LeaseFormatError, LeaseRecord
+from whatsam_core.logging import get_logger
 from whatsam_core.storage import cluster as core
 from whatsam_core.storage.kinds import LEASES
+
+_log = get_logger(__name__)
 
 
 class ClusterLeases:
@@ -43,5 +46,6 @@ async def _answer(call: Awaitable[dict[str, Any]]) -> tuple[Answer, LeaseRecord 
         return Answer.UNREACHABLE, None
     except LeaseFormatError:
         return Answer.ACCEPTED, None  # somebody made it something else: readable, and not ours
-    except core.ClusterError:
+    except core.ClusterError as error:
+        _log.error("lease.refused", error=error.message)
         return Answer.REFUSED, None
