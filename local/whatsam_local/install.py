@@ -7,8 +7,7 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -20,6 +19,8 @@ from whatsam_local.errors import LocalError
 from whatsam_local.kubectl import Kubectl
 from whatsam_local.layout import NAMESPACE, Layout
 from whatsam_local.progress import Reporter, Step
+
+Manifest = dict[str, Any]
 
 BUCKET = "whatsam"
 _REGION = "us-east-1"
@@ -33,44 +34,60 @@ _STORE_AGAIN = 0.2
 _TRIAL_KEY = ".whatsam-local"
 
 
-@dataclass(frozen=True)
 class Installer:
-    """Installs into the cluster of one checkout."""
+    """Installs into the cluster of one checkout. A context manager: what can be done beside the rest begins at once."""
 
-    layout: Layout
-    reporter: Reporter
+    def __init__(self, layout: Layout, reporter: Reporter) -> None:
+        self._layout = layout
+        self._reporter = reporter
+        self._kubectl = Kubectl.of(layout)
+        self._beside = ThreadPoolExecutor(1, "install")
+        self._rendered = self._beside.submit(self._render)
 
-    def prepare(self) -> None:
-        """What any workload needs: a node that takes pods, and a bucket. Raises LocalError."""
-        kubectl = Kubectl.of(self.layout)
-        with (
-            self.reporter.step("Registering the node, preparing the object store"),
-            ThreadPoolExecutor(1) as beside,
-        ):
-            bucket = beside.submit(asyncio.run, self._make_bucket())
-            node = f"node/{self.layout.node_name}"
-            kubectl.run("wait", "--for=create", node, f"--timeout={_NODE_WITHIN}s")
-            kubectl.run("wait", "--for=condition=Ready", node, f"--timeout={_NODE_WITHIN}s")
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._beside.shutdown(cancel_futures=True)
+
+    def install(self, *, bare: bool) -> None:
+        """What any workload needs (node, bucket, namespace), and unless `bare` Whatsam. Raises LocalError.
+
+        Call it when all parts are ready.
+        """
+        bucket = self._beside.submit(asyncio.run, self._make_bucket())
+        with self._reporter.step("Preparing the namespace" if bare else "Installing Whatsam"):
+            self._apply([each for each in self._rendered.result() if not bare or each["kind"] == "Namespace"])
+        with self._reporter.step("Waiting for node and object store"):
+            node = f"node/{self._layout.node_name}"
+            for condition in ("create", "condition=Ready"):
+                self._kubectl.run("wait", f"--for={condition}", node, f"--timeout={_NODE_WITHIN}s")
             bucket.result()
-
-    def make_namespace(self) -> None:
-        """For a cluster without Whatsam: kubectl's default namespace exists all the same."""
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        Kubectl.of(self.layout).apply([namespace])
-
-    def install(self) -> None:
-        """Manifests and Secrets, then waiting until all of it runs. Raises LocalError that says which step failed."""
-        kubectl = Kubectl.of(self.layout)
-        with self.reporter.step("Installing Whatsam"):
-            self._apply(kubectl, configuration(Credentials.load_or_make(self.layout.credentials)))
-        with self.reporter.step("Waiting for operator, API and the default pool") as step:
+        if bare:
+            return
+        with self._reporter.step("Waiting for operator, API and the default pool") as step:
             for deployments in (("whatsam-operator", "whatsam-api"), ("default",)):
-                self._available(kubectl, deployments, step)
+                self._available(deployments, step)
+
+    def _render(self) -> list[Manifest]:
+        overlay = self._layout.checkout / "manifests" / "overlays" / "local"
+        return [each for each in yaml.safe_load_all(self._kubectl.run("kustomize", str(overlay))) if each]
+
+    def _apply(self, objects: list[Manifest]) -> None:
+        """Definitions first: the API server must know a kind before an object of it can be applied."""
+        definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+        first = [each for each in objects if each["kind"] == "Namespace"] + definitions
+        self._kubectl.apply([*first, *configuration(Credentials.load_or_make(self._layout.credentials))])
+        if definitions:
+            named = [f"crd/{each['metadata']['name']}" for each in definitions]
+            self._kubectl.run("wait", "--for=condition=Established", *named, f"--timeout={_DEFINITIONS_WITHIN}s")
+        if rest := [each for each in objects if each not in first]:
+            self._kubectl.apply(rest)
 
     async def _make_bucket(self) -> None:
         """SeaweedFS answers before it has a place to write to; so write something."""
-        credentials = Credentials.load_or_make(self.layout.credentials)
-        url = f"http://127.0.0.1:{read_ports(self.layout.doors)['s3']}"
+        credentials = Credentials.load_or_make(self._layout.credentials)
+        url = f"http://127.0.0.1:{read_ports(self._layout.doors)['s3']}"
         store = ObjectStore(url, credentials.s3_access_key, credentials.s3_secret_key, BUCKET, timeout=5.0)
         deadline = time.monotonic() + _STORE_WITHIN
         try:
@@ -86,18 +103,7 @@ class Installer:
         finally:
             await store.close()
 
-    def _apply(self, kubectl: Kubectl, configured: list[dict[str, object]]) -> None:
-        """Definitions first: the API server must know a kind before an object of it can be applied."""
-        overlay = self.layout.checkout / "manifests" / "overlays" / "local"
-        objects = [each for each in yaml.safe_load_all(kubectl.run("kustomize", str(overlay))) if each]
-        definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
-        first = [each for each in objects if each["kind"] == "Namespace"] + definitions
-        kubectl.apply([*first, *configured])
-        named = [f"crd/{each['metadata']['name']}" for each in definitions]
-        kubectl.run("wait", "--for=condition=Established", *named, f"--timeout={_DEFINITIONS_WITHIN}s")
-        kubectl.apply([each for each in objects if each not in first])
-
-    def _available(self, kubectl: Kubectl, deployments: tuple[str, ...], step: Step) -> None:
+    def _available(self, deployments: tuple[str, ...], step: Step) -> None:
         """Wait until these Deployments are available; a program that keeps crashing is told without waiting longer."""
         step.update(f"waiting for {', '.join(deployments)}")
         deadline = time.monotonic() + _DEPLOYMENTS_WITHIN
@@ -105,11 +111,13 @@ class Installer:
         while True:
             try:
                 for condition in ("create", "condition=Available"):
-                    kubectl.run("wait", f"--for={condition}", *named, f"--timeout={_LOOK_AT_PODS_EVERY}s")
+                    self._kubectl.run("wait", f"--for={condition}", *named, f"--timeout={_LOOK_AT_PODS_EVERY}s")
             except LocalError as error:
-                crashing = hopeless(json.loads(kubectl.run("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"])
+                crashing = hopeless(
+                    json.loads(self._kubectl.run("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"]
+                )
                 if crashing or time.monotonic() > deadline:
-                    told = "\n".join(kubectl.explain_deployment(name) for name in deployments)
+                    told = "\n".join(self._kubectl.explain_deployment(name) for name in deployments)
                     raise LocalError(f"{', '.join(crashing) or error}\n{told}") from error
             else:
                 return

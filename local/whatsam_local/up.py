@@ -51,13 +51,11 @@ class Up:
             if not started:
                 self.reporter.line("The cluster was started before, but not completed: going on.")
                 self._start_dead_parts()
-            self._wait_for_parts()
-            installer = Installer(self.layout, self.reporter)
-            installer.prepare()
+            with Installer(self.layout, self.reporter) as installer:
+                self._wait_for_parts()
+                installer.install(bare=bare)
             if bare:
-                installer.make_namespace()
                 return started
-            installer.install()
             write_atomically(self.layout.installed, Control(self.layout).status()["id"])
         return started
 
