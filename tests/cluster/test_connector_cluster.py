@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from resources_kit import Kubectl, Workers, as_token, assignment, session
+from resources_kit import Kubectl, Workers, as_token, assignment, pool, session
 
 from whatsam_connector.assignments.plan import Me, is_ours
 from whatsam_connector.clock import SystemClock
@@ -41,9 +41,9 @@ async def mine(kubeconfig: Path, workers: Workers) -> AsyncIterator[Cluster]:
 
 def record(workers: Workers, boot: str) -> LeaseRecord:
     return LeaseRecord(
-        name=lease_name("default", boot),
+        name=lease_name("connector-leases", boot),
         namespace=workers.namespace,
-        pool="default",
+        pool="connector-leases",
         pod_name=workers.holder["metadata"]["name"],
         pod_uid=workers.holder["metadata"]["uid"],
         boot_id=boot,
@@ -58,7 +58,10 @@ def record(workers: Workers, boot: str) -> LeaseRecord:
 async def test_a_lease_is_created_renewed_and_lost_to_a_revocation(
     mine: Cluster, kubectl: Kubectl, workers: Workers
 ) -> None:
-    leases = ClusterLeases(mine, workers.namespace, "00000000-0000-0000-0000-000000000001")
+    # A genuine owner: the garbage collector deletes what belongs to nobody.
+    kubectl.apply(pool("connector-leases", workers.namespace, replicas=0))
+    owner = kubectl.get("workerpool", "connector-leases", "-n", workers.namespace)["metadata"]["uid"]
+    leases = ClusterLeases(mine, workers.namespace, owner)
     first = record(workers, "bootlease1")
     answer, created = await leases.create(first, timeout=5)
     assert answer is Answer.ACCEPTED
