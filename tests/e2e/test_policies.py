@@ -44,7 +44,7 @@ def test_only_the_holder_writes_a_session_status(fleet: Fleet, running: RunningC
     own = patch_status(running, name, pod_token(running, assignment.worker), {"pushName": "holder"})
     assert own.status_code == HTTPStatus.OK, own.text
     strange = patch_status(running, name, pod_token(running, other), {"pushName": "stranger"})
-    assert strange.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, strange.text
+    assert strange.status_code == HTTPStatus.FORBIDDEN, strange.text
     assert "hold" in strange.json()["message"]
     assert fleet.state(name).status.push_name != "stranger"
 
@@ -61,7 +61,7 @@ def test_the_holder_cannot_assign(fleet: Fleet, running: RunningCluster) -> None
     ]
     for change in forbidden:
         answer = patch_status(running, name, token, change)
-        assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer.text
+        assert answer.status_code == HTTPStatus.FORBIDDEN, answer.text
         assert "operator" in answer.json()["message"]
     assert fleet.state(name).status.assignment == assignment
 
