@@ -147,6 +147,12 @@ class FakeCluster:
         new["metadata"]["finalizers"].remove(names.FINALIZER_OPERATOR)
         self._store(new)
 
+    def vanish(self, name: str) -> None:
+        """All finalizers are done at once."""
+        new = copy.deepcopy(self.objects[name])
+        new["metadata"] |= {"finalizers": [], "deletionTimestamp": datetime.now(UTC).isoformat()}
+        self._store(new)
+
     def go_away(self) -> None:
         self.away = True
         for queue in self._watchers:

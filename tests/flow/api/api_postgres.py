@@ -39,14 +39,15 @@ class PostgresServer:
     def start(self) -> None:
         options = ["-h", "", "-k", str(self._folder), "-F", "-c", "max_connections=200"]
         with (self._folder / "log").open("ab") as log:
-            self._server = subprocess.Popen(
+            server: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(_programs() / "postgres"), "-D", str(self._data), *options],
                 stdout=log, stderr=log, cwd=self._folder, **self._identity(),
             )  # fmt: skip
+        self._server = server
         deadline = time.monotonic() + LONGEST_START
         ready = [str(_programs() / "pg_isready"), "-q", "-h", str(self._folder)]
         while subprocess.run(ready, check=False).returncode != 0:
-            assert self._server.poll() is None, (self._folder / "log").read_text()
+            assert server.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < deadline, "PostgreSQL does not start"
             time.sleep(0.05)
 

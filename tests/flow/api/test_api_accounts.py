@@ -123,7 +123,7 @@ async def test_only_tokens_of_this_secret_audience_and_time_are_taken(api: Insta
         jwt.encode({**good, "exp": datetime.now(UTC) - timedelta(minutes=1)}, secret, "HS256"),
         jwt.encode({"sub": user, "aud": "whatsam-api"}, secret, "HS256"),
         jwt.encode({**good, "sub": "nobody"}, secret, "HS256"),
-        jwt.encode(good, None, "none"),
+        jwt.encode(good, "", "none"),
         "wsk_unknown",
         "not.a.token",
     ]

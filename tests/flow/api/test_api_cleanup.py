@@ -4,6 +4,9 @@ import pytest
 from api_rig import Instance, Rig, eventually
 
 from whatsam_api.services import row_cleanup
+from whatsam_api.storage.api_keys import ApiKeyStore
+from whatsam_api.storage.messages import MessageStore
+from whatsam_api.storage.sessions import SessionStore
 from whatsam_core.names import FINALIZER_API
 
 
@@ -59,15 +62,15 @@ async def test_a_death_after_any_step_is_finished_by_the_next_round(
     session = api.context.session_store.cached(name)
     assert session is not None
     await api.context.session_store.patch(session, {"spec": {"deletionPolicy": "Logout"}})
-    deaths = []
+    deaths = list[int]()
 
     if dies_in == "patch after":
         rig.cluster.crash_after = "patch"
     else:
-        owner, _, method = {
-            "messages.remove_all": (api.context.cleanup._messages, "", "remove_all"),
-            "keys.remove_all": (api.context.cleanup._keys, "", "remove_all"),
-            "patch before": (api.context.session_store, "", "patch"),
+        owner, method = {
+            "messages.remove_all": (MessageStore, "remove_all"),
+            "keys.remove_all": (ApiKeyStore, "remove_all"),
+            "patch before": (SessionStore, "patch"),
         }[dies_in]
         genuine = getattr(owner, method)
 

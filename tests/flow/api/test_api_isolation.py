@@ -113,9 +113,7 @@ async def test_a_session_of_the_same_name_of_another_tenant_is_not_opened_by_an_
 ) -> None:
     first, second = await api.register(), await api.register()
     name, key = await rig.session(first)
-    uid = rig.cluster.objects[name]["metadata"]["uid"]
-    rig.cluster.objects[name]["metadata"]["finalizers"] = []
-    await rig.cluster.delete(None, "test", name, uid=uid)  # pyright: ignore[reportArgumentType] - the fake has one kind
+    rig.cluster.vanish(name)
     await rig.session(second, name)
     answer = await api.client(**{"x-api-key": key}).get(f"/api/v1/sessions/{name}")
     assert answer.status_code == 404
