@@ -63,16 +63,16 @@ def status() -> None:
 
 @application.command()
 def logs(
-    part: Name,
+    part: Annotated[str, typer.Argument(help="Name of the part, as in `status`")] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come")] = False,
 ) -> None:
     """Show what a part said. Pods: kubectl logs."""
     layout = Layout.find()
     file = layout.logs / f"{part}.log"
-    if not file.exists():
+    if not part or not file.exists():
         names = ", ".join(sorted(path.stem for path in layout.logs.glob("*.log"))) or "none"
-        raise LocalError(f"no log of {part!r}; there are: {names}")
+        raise LocalError(f"{f'no log of {part!r}' if part else 'of which part?'}; there are: {names}")
     raise typer.Exit(subprocess.call(["tail", f"-n{lines}", *(["-F"] if follow else []), str(file)]))
 
 
