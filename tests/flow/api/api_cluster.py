@@ -51,6 +51,8 @@ class FakeCluster:
         self.writes: list[tuple[str, str]] = []
         self.crash_after: str | None = None
         """A verb after whose next success the caller hears nothing, as if it were killed there."""
+        self.answer_delay: dict[str, float] = {}
+        """Seconds by verb between what the server did and when the caller hears of it."""
         self._watchers: list[asyncio.Queue[ReflectEvent | None]] = []
 
     async def list(
@@ -59,7 +61,9 @@ class FakeCluster:
         await self._pass("list", "")
         tenant = (field_selector or "").removeprefix("spec.tenant=")
         found = [one for one in self.objects.values() if not tenant or one["spec"]["tenant"] == tenant]
-        return ListResult(copy.deepcopy(found), str(self.version))
+        answer = ListResult(copy.deepcopy(found), str(self.version))
+        await asyncio.sleep(self.answer_delay.get("list", 0))
+        return answer
 
     async def get(self, kind: Kind, namespace: str | None, name: str, **_: Any) -> Json:
         await self._pass("get", name)
@@ -170,7 +174,7 @@ class FakeCluster:
 
     async def _after(self, verb: str, answer: Json) -> Json:
         self.writes.append((verb, answer["metadata"]["name"]))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.answer_delay.get(verb, 0.001))
         if self.crash_after == verb:
             self.crash_after = None
             raise Unreachable(f"{verb}: the connection broke")
