@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 LONGEST_START = 30.0
 
@@ -62,7 +61,7 @@ class PostgresServer:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, int]:
         return {} if self._user is None else {"user": self._user.pw_uid, "group": self._user.pw_gid}
 
 
