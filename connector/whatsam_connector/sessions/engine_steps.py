@@ -1,0 +1,127 @@
+"""What follows from each thing that a working engine says. Pure; called by `transitions`."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from whatsam_connector.sessions import inputs
+from whatsam_connector.sessions.effects import CancelTimer, Effect, Flush, StartTimer
+from whatsam_connector.sessions.inputs import Input, Timer
+from whatsam_connector.sessions.moves import Step, connected, end_engine
+from whatsam_connector.sessions.state import SessionState, ShownCode, Stage, Trouble
+from whatsam_connector.sessions.timings import SessionTimings
+
+
+def engine_says(state: SessionState, said: Input, now: datetime, timings: SessionTimings) -> Step:  # noqa: PLR0911, PLR0912  # one arm for each word
+    match said:
+        case inputs.CodeShown():
+            if state.stage is not Stage.PAIRING:
+                return state, ()
+            code = ShownCode(said.qr, said.pairing_code, said.expires_at)
+            return replace(state, code=code, trouble=None), ()
+        case inputs.PairingFailed():
+            return _pairing_failed(state, said)
+        case inputs.DeviceLinked():
+            linked = replace(
+                state,
+                stage=Stage.SECURING,
+                linked=True,
+                code=None,
+                jid=said.jid,
+                phone_number=said.phone_number or state.phone_number,
+                push_name=said.push_name or state.push_name,
+            )
+            return linked, (StartTimer(Timer.LOGIN, timings.reconnect_limit), Flush())
+        case inputs.LoggedIn():
+            return _logged_in(state, said, now, timings)
+        case inputs.OfflineQueueDrained():
+            return replace(state, drained=state.logged_in), (CancelTimer(Timer.DRAIN),)
+        case inputs.ConnectionLost():
+            return _connection_lost(state, said, now, timings)
+        case inputs.ConnectRefused():
+            trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {said.reason}; trying again")
+            return end_engine(replace(state, trouble=trouble), at_once=False)
+        case inputs.LoggedOutByPeer():
+            return _logged_out(state, said.reason)
+        case inputs.Replaced():
+            trouble = Trouble("StreamReplaced", "another connection logged in with this device")
+            return end_engine(replace(state, halt=trouble), at_once=True)
+        case inputs.Banned():
+            return _banned(state, said, now, timings)
+        case inputs.EngineOutdated():
+            return _outdated(state)
+        case inputs.EngineHung():
+            return end_engine(replace(state, trouble=Trouble("EngineHung", "the engine did not answer")), at_once=True)
+        case _:
+            return state, ()
+
+
+def _logged_in(state: SessionState, said: inputs.LoggedIn, now: datetime, timings: SessionTimings) -> Step:
+    logged_in = replace(
+        state,
+        logged_in=True,
+        drained=False,
+        connected_at=now,
+        last_connected_at=now,
+        jid=said.jid or state.jid,
+        push_name=said.push_name or state.push_name,
+        trouble=None,
+    )
+    effects: tuple[Effect, ...] = (CancelTimer(Timer.LOGIN), StartTimer(Timer.DRAIN, timings.drain_limit))
+    if state.stage is Stage.PAIRING:  # the link was not told, but a login without a device does not exist
+        return replace(logged_in, stage=Stage.SECURING, linked=True, code=None), (*effects, Flush())
+    if state.stage is Stage.SECURING:
+        return logged_in, effects
+    return connected(logged_in, effects)
+
+
+def _connection_lost(state: SessionState, said: inputs.ConnectionLost, now: datetime, timings: SessionTimings) -> Step:
+    if state.stage is Stage.PAIRING:
+        return state, ()  # WhatsApp ends the stream of a pairing as its last step
+    if state.stage is Stage.LOGGING_OUT:
+        return state, ()  # it ends in `LogoutEnded`
+    lost = replace(
+        state,
+        stage=Stage.SECURING if state.stage is Stage.SECURING else Stage.CONNECTING,
+        logged_in=False,
+        drained=False,
+        last_connected_at=now if state.logged_in else state.last_connected_at,
+        trouble=Trouble("Disconnected", f"the connection to WhatsApp ended ({said.reason}); connecting again"),
+    )
+    # Its own attempts come at growing distances: the loss of a login starts the clock, failed attempts do not.
+    if state.logged_in:
+        return lost, (CancelTimer(Timer.DRAIN), StartTimer(Timer.LOGIN, timings.reconnect_limit))
+    return lost, ()
+
+
+def _pairing_failed(state: SessionState, said: inputs.PairingFailed) -> Step:
+    if state.stage is not Stage.PAIRING:
+        return state, ()
+    without_code = replace(state, code=None)
+    if said.expired:
+        return end_engine(replace(without_code, restart_in=0.0, failures=0), at_once=True)
+    trouble = Trouble("PairingFailed", f"the phone could not link the device ({said.reason}); a fresh code follows")
+    return end_engine(replace(without_code, trouble=trouble), at_once=True)
+
+
+def _logged_out(state: SessionState, reason: str) -> Step:
+    if state.stage is Stage.LOGGING_OUT:
+        return state, ()  # our own doing; `LogoutEnded` says how it went
+    trouble = Trouble(
+        "LoggedOut",
+        f"WhatsApp says that the device is no longer linked ({reason}); its last state is kept. "
+        "Delete the session and create it again to pair",
+    )
+    return end_engine(replace(state, halt=trouble, logged_out=True, linked=False), at_once=True)
+
+
+def _banned(state: SessionState, said: inputs.Banned, now: datetime, timings: SessionTimings) -> Step:
+    wait = timings.shortest_ban
+    if said.until is not None:
+        wait = max(wait, (said.until - now).total_seconds())
+    trouble = Trouble("TemporaryBan", f"WhatsApp refuses the account for now (code {said.code}); trying again later")
+    return end_engine(replace(state, trouble=trouble, restart_in=wait), at_once=False)
+
+
+def _outdated(state: SessionState) -> Step:
+    trouble = Trouble("ClientOutdated", "WhatsApp does not accept this engine's version; upgrade the connector")
+    return end_engine(replace(state, halt=trouble), at_once=True)
