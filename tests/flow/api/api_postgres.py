@@ -29,7 +29,7 @@ class PostgresServer:
         initdb = [str(_programs() / "initdb"), "-D", str(self._data), "-U", "whatsam", "-A", "trust", "--no-sync"]
         subprocess.run(
             [*initdb, "--locale=C.UTF-8", "--encoding=UTF8"],
-            check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **self._identity(),
+            check=True, stdout=subprocess.DEVNULL, cwd=self._folder, user=self._uid, group=self._gid,
         )  # fmt: skip
 
     def url(self, database: str) -> str:
@@ -40,7 +40,7 @@ class PostgresServer:
         with (self._folder / "log").open("ab") as log:
             server: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(_programs() / "postgres"), "-D", str(self._data), *options],
-                stdout=log, stderr=log, cwd=self._folder, **self._identity(),
+                stdout=log, stderr=log, cwd=self._folder, user=self._uid, group=self._gid,
             )  # fmt: skip
         self._server = server
         deadline = time.monotonic() + LONGEST_START
@@ -61,8 +61,13 @@ class PostgresServer:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _identity(self) -> dict[str, int]:
-        return {} if self._user is None else {"user": self._user.pw_uid, "group": self._user.pw_gid}
+    @property
+    def _uid(self) -> int | None:
+        return None if self._user is None else self._user.pw_uid
+
+    @property
+    def _gid(self) -> int | None:
+        return None if self._user is None else self._user.pw_gid
 
 
 def _programs() -> Path:
