@@ -72,7 +72,7 @@ def logs(
     file = layout.logs / f"{part}.log"
     if not part or not file.exists():
         names = ", ".join(sorted(path.stem for path in layout.logs.glob("*.log"))) or "none"
-        raise LocalError(f"{f'no log of {part!r}' if part else 'of which part?'}; there are: {names}")
+        raise LocalError(f"{f'no log of {part!r}' if part else 'no part named'}; there are: {names}")
     raise typer.Exit(subprocess.call(["tail", f"-n{lines}", *(["-F"] if follow else []), str(file)]))
 
 
