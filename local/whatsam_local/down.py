@@ -1,17 +1,20 @@
 """`whatsam-local down`: ends everything of a cluster, whatever state it is in. Safe to call at any time."""
 
-import contextlib
 import os
 import shutil
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from whatsam_local.errors import LocalError
 from whatsam_local.layout import Layout, private_directory
+from whatsam_local.node.cgroups import ControlGroups
 from whatsam_local.running import Handle, launch_lock, read_record
 
 _END_WITHIN = 30.0  # seconds; the kernel needs milliseconds, but a process stuck on a disk needs as long as the disk
+_REAPED_WITHIN = 2.0  # seconds; some containers have an init that never reaps
+_LOOK_EVERY = 0.02
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ def down(layout: Layout, *, keep: bool) -> Ended:
     # A launcher that outlived its `up` holds this until its supervisor is on record.
     with launch_lock(layout):
         supervisor = _end(layout.supervisor_record)
-        sweep_cgroups(layout.node_name)
+        # Control groups belong to the machine and outlive their processes.
+        ControlGroups(layout.node_name).sweep()
         for path in sorted(layout.root.iterdir()):
             if not survives(path.name, keep=keep):
                 remove(path)
@@ -58,16 +62,11 @@ def _end(record: Path) -> bool:
     if not handle.ended(_END_WITHIN):
         raise LocalError(f"process {handle.pid} does not end, {_END_WITHIN:g} s after SIGKILL")
     handle.close()
+    # A dead process is listed until init has reaped it; wait, so that a look at `ps` after `down` finds nothing.
+    patience = time.monotonic() + _REAPED_WITHIN
+    while Path(f"/proc/{handle.pid}").exists() and time.monotonic() < patience:
+        time.sleep(_LOOK_EVERY)
     return True
-
-
-def sweep_cgroups(node: str, base: Path = Path("/sys/fs/cgroup")) -> None:
-    """Remove the node's control groups: they belong to the machine and outlive their processes."""
-    for top in [base, *base.glob("*/")]:
-        group = top / "whatsam-node" / node
-        for directory in [*group.glob("*/"), group, group.parent]:
-            with contextlib.suppress(OSError):
-                directory.rmdir()
 
 
 def remove(directory: Path) -> None:
