@@ -71,7 +71,7 @@ def _end(record: Path) -> bool:
 
 def remove(directory: Path) -> None:
     """Remove a file or tree of ours, also where something made a directory unreadable for its owner."""
-    if not directory.is_dir():
+    if directory.is_symlink() or not directory.is_dir():
         directory.unlink(missing_ok=True)
         return
     for path, names, _ in os.walk(directory):

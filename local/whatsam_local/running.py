@@ -108,9 +108,21 @@ def _boot_id() -> str:
 @contextmanager
 def launch_lock(layout: Layout) -> Generator[int]:
     """Held while a supervisor is being launched: by `up`, and on by the launcher if `up` is killed."""
-    descriptor = os.open(layout.launch_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _locked(layout.launch_lock)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """An exclusive lock on the file that has this name; `down` removes it under the lock."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # of a file that was removed while we waited: nobody else would meet us there

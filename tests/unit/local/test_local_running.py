@@ -4,11 +4,13 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from whatsam_local.running import ProcessRecord, read_record
+from whatsam_local.layout import Layout
+from whatsam_local.running import ProcessRecord, launch_lock, read_record
 
 
 @pytest.fixture
@@ -57,3 +59,24 @@ def test_an_unreadable_record_is_none(tmp_path: Path, text: str):
 
 def test_a_missing_record_is_none(tmp_path: Path):
     assert read_record(tmp_path / "record.json") is None
+
+
+def test_a_launch_waits_for_the_one_before_it_even_if_the_lock_is_removed_meanwhile(tmp_path: Path):
+    layout = Layout(tmp_path, tmp_path)
+    second_may_go, second_went = threading.Event(), threading.Event()
+
+    def second() -> None:
+        second_may_go.set()
+        with launch_lock(layout):
+            second_went.set()
+
+    waiting = threading.Thread(target=second)
+    with launch_lock(layout):
+        waiting.start()
+        assert second_may_go.wait(10)
+        layout.launch_lock.unlink()  # as `down` does
+        with launch_lock(layout):  # somebody who came after that
+            pass
+        assert layout.launch_lock.exists()
+    assert second_went.wait(10)
+    waiting.join(10)
