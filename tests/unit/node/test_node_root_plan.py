@@ -51,9 +51,9 @@ MACHINE = {
     "/var/run": "-> /run",
     "/var/lib/dpkg/status": "file",
     "/var/tmp": "",
-    "/root/code/main.py": "file",
+    "/srv/code/main.py": "file",
     "/tmp/checkout/.venv/bin/python": "file",
-    "/work/.local/node/pods": "",
+    "/srv/project/.local/node/pods": "",
     "/proc/self": "file",
     "/dev/null": "file",
     "/sys/class": "",
@@ -107,7 +107,7 @@ def test_without_volumes_only_the_top_and_home_are_taken_apart() -> None:
     assert root.made[Path("/usr")] is Action.SHOW_DIRECTORY
     assert root.made[Path("/bin")] is Action.MAKE_LINK
     assert root.made[Path("/root")] is Action.MAKE_DIRECTORY
-    assert root.made[Path("/root/code")] is Action.SHOW_DIRECTORY
+    assert root.made[Path("/srv/code")] is Action.SHOW_DIRECTORY
     assert not any(path.parts[1] in SPECIAL for path in root.made)
     assert set(map(str, root.covered)) == set(FRESH)
 
@@ -142,13 +142,13 @@ def test_links_below_a_fresh_directory_do_not_count() -> None:
 
 def test_a_checkout_in_tmp_stays_visible_and_the_state_in_it_hidden() -> None:
     root = compose(
-        [volume("/tmp")], visible=["/tmp/checkout", "/usr"], hidden=["/tmp/checkout/.venv", "/work/.local/node"]
+        [volume("/tmp")], visible=["/tmp/checkout", "/usr"], hidden=["/tmp/checkout/.venv", "/srv/project/.local/node"]
     )
     shown = root.covered[Path("/tmp/checkout")]
     assert (shown.source, shown.path, shown.read_only) == (Source.BIND, "/tmp/checkout", True)
     assert root.covered[Path("/tmp")].path == "/volume/tmp"
     assert root.covered[Path("/tmp/checkout/.venv")].source is Source.EMPTY
-    assert root.covered[Path("/work/.local/node")].source is Source.EMPTY
+    assert root.covered[Path("/srv/project/.local/node")].source is Source.EMPTY
     assert Path("/usr") not in root.covered
 
 
