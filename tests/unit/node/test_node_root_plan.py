@@ -51,7 +51,7 @@ MACHINE = {
     "/var/run": "-> /run",
     "/var/lib/dpkg/status": "file",
     "/var/tmp": "",
-    "/srv/code/main.py": "file",
+    "/root/code/main.py": "file",
     "/tmp/checkout/.venv/bin/python": "file",
     "/srv/project/.local/node/pods": "",
     "/proc/self": "file",
@@ -107,7 +107,7 @@ def test_without_volumes_only_the_top_and_home_are_taken_apart() -> None:
     assert root.made[Path("/usr")] is Action.SHOW_DIRECTORY
     assert root.made[Path("/bin")] is Action.MAKE_LINK
     assert root.made[Path("/root")] is Action.MAKE_DIRECTORY
-    assert root.made[Path("/srv/code")] is Action.SHOW_DIRECTORY
+    assert root.made[Path("/root/code")] is Action.SHOW_DIRECTORY
     assert not any(path.parts[1] in SPECIAL for path in root.made)
     assert set(map(str, root.covered)) == set(FRESH)
 
