@@ -13,6 +13,8 @@ Json = dict[str, Any]
 
 STATE_DIR = "/var/lib/whatsam"
 PORT = 8080
+IMAGE_USER = 10001
+"""User and group of the images, as the Dockerfile sets them."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """Written by `kubectl rollout restart`; kept, else the next change of the pool would undo the restart's template."""
 _FENCE_PARTS = {"soft": 10 / 15, "hard": 12 / 15}
@@ -112,7 +114,14 @@ def _pod_template(pool: WorkerPool, rendering: Rendering) -> Json:
     pod: Json = {
         "serviceAccountName": rendering.service_account,
         "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        # What Pod Security calls "restricted"; the group makes the volume of the sessions' files writable.
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": IMAGE_USER,
+            "runAsGroup": IMAGE_USER,
+            "fsGroup": IMAGE_USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [_container(pool, rendering)],
         "volumes": [{"name": "state", "emptyDir": {}}],
     }
