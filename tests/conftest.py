@@ -1,10 +1,12 @@
 """Fixtures of every level of tests."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from rich.console import Console
 
 from whatsam_local.driver.borrowed import borrowed_cluster
@@ -12,6 +14,18 @@ from whatsam_local.driver.cluster import RunningCluster
 
 _LIVE = {"cluster", "e2e", "faults"}
 """Folders below `tests/` whose tests need a cluster."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_found() -> Iterator[None]:
+    """A test that configures logging, as a program does at its start, leaves nothing of it to the next one."""
+    root, configuration = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 @pytest.fixture(scope="session")

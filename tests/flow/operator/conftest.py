@@ -10,6 +10,7 @@ import structlog
 def quiet() -> Iterator[None]:
     """Drop every log line."""
     before = structlog.get_config()
+    structlog.reset_defaults()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     yield
     structlog.configure(**before)
