@@ -14,6 +14,8 @@ _FAR = 9000
 def _writable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("a text cannot contain the character NUL")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("a text cannot contain half a character (a lone surrogate)")
     return text
 
 

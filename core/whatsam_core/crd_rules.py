@@ -90,6 +90,13 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
             ".spec.tenant",
         ),
         Rule(
+            "!has(oldSelf.status) || !has(oldSelf.status.assignment) "
+            "|| self.spec.poolRef.name == oldSelf.spec.poolRef.name",
+            "a session that a worker holds stays in its pool: set desiredState Stopped, wait until no worker holds it, "
+            "then change poolRef and set desiredState Running",
+            ".spec.poolRef",
+        ),
+        Rule(
             f"{_OLD_EPOCH} == 0 || (has(self.status) && has(self.status.epoch) && self.status.epoch >= {_OLD_EPOCH})",
             "epoch never decreases and never disappears: read the session again and write a higher epoch",
             ".status.epoch",

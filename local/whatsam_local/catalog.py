@@ -1,5 +1,6 @@
 """The parts of the local cluster: what runs, with which flags, in which order. Pure; called by `up`."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -252,6 +253,8 @@ def _postgres(site: Site) -> Part:
         # A number in it may belong to another process by now, and PostgreSQL would refuse to start.
         stale=(str(data / "postmaster.pid"),),
         ordinary_user=True,
+        # SIGTERM would let it wait for its clients to leave by themselves.
+        stop_signal=signal.SIGINT,
         freeze_descendants=True,
         ready=CommandProbe(argv=(str(programs / "pg_isready"), f"--host={HOST}", "--port=5432", "--quiet")),
     )

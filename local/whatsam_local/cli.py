@@ -72,7 +72,8 @@ def logs(
     file = layout.logs / f"{part}.log"
     if not part or not file.exists():
         names = ", ".join(sorted(path.stem for path in layout.logs.glob("*.log"))) or "none"
-        raise LocalError(f"{f'no log of {part!r}' if part else 'no part named'}; there are: {names}")
+        problem = f"no log of {part!r}" if part else "no part named"
+        raise LocalError(f"{problem}; there are: {names}. What pods say: kubectl logs deploy/whatsam-operator")
     raise typer.Exit(subprocess.call(["tail", f"-n{lines}", *(["-F"] if follow else []), str(file)]))
 
 

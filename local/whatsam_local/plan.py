@@ -4,6 +4,7 @@
 nothing of Kubernetes or databases beyond what stands here.
 """
 
+import signal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -76,6 +77,8 @@ class Part(_Frozen):
     """Address inside on which the supervisor listens for it; its number takes the place of `{listener}` in argv."""
     private_tmp: tuple[str, ...] | None = None
     """Gets an empty /tmp of its own, in which only these directories show; for programs that leave sockets there."""
+    stop_signal: int = signal.SIGTERM
+    """Asks it to end in good order; what that is, each program decides for itself."""
     freeze_descendants: bool = False
     """`freeze` stops its children too (not for the node: its descendants are pods)."""
     ready_within: float = 120.0

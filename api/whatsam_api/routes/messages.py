@@ -104,7 +104,7 @@ async def send(
     context: Context,
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SentView]:
-    """Send a text. `200` when it is with WhatsApp, `202` when it was accepted and goes out as soon as it can."""
+    """Send a text. `200` when its fate is known (`sent`, or `failed` with the reason), `202` when it goes out later."""
     outcome = await context.messages.send(
         session, to=recipient(body.to), text=body.text, idempotency_key=idempotency_key
     )

@@ -9,6 +9,8 @@ from pydantic import Field
 from whatsam_core.resources.base import ObjectMeta, WireModel
 from whatsam_core.resources.conditions import Condition, ConditionType, find_condition
 
+HIGHEST_EPOCH = 2**53 - 1
+"""The highest whole number that every JSON reader keeps exactly."""
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -173,7 +175,9 @@ class SessionStatus(WireModel):
         default=None, ge=0, description="The generation of spec that this status is about."
     )
     phase: Phase | None = Field(default=None, description="One word for people.")
-    epoch: int = Field(default=0, ge=0, description="Grows with every assignment and is never used again.")
+    epoch: int = Field(
+        default=0, ge=0, le=HIGHEST_EPOCH, description="Grows with every assignment and is never used again."
+    )
     assignment: Assignment | None = Field(default=None, description="The worker that may run the session now.")
     next: WorkerRef | None = Field(default=None, description="A successor that prepares itself for a planned move.")
     handover: Handover | None = Field(default=None, description="The exact state with which the last holder let go.")

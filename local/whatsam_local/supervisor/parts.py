@@ -93,14 +93,14 @@ class PartRunner:
         await self._until_ready(self._process, began)
 
     async def stop(self) -> None:
-        """SIGTERM, then SIGKILL. A stopped part is no dead part."""
+        """The part's own stop signal, then SIGKILL. A stopped part is no dead part."""
         process = self._process
         self._stopping = True
         if process is None or process.exit.done():
             self._become(State.STOPPED)
             return
         self.thaw()
-        process.signal(signal.SIGTERM)
+        process.signal(self.part.stop_signal)
         try:
             await asyncio.wait_for(asyncio.shield(process.exit), _STOP_WITHIN)
         except TimeoutError:

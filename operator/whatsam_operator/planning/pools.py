@@ -156,7 +156,7 @@ def _conditions(pool: WorkerPool, scope: _Scope, online: int, now: datetime, *, 
     rows: list[tuple[ConditionType, ConditionStatus, str, str]]
     count = f"{online} of {wanted} workers are ready"
     if pool.metadata.deleting:
-        text = f"{scope.referring} sessions still refer to this pool: delete them or move them to another pool"
+        text = f"{scope.referring} sessions still refer to this pool: delete them, or stop them and change poolRef"
         rows = [
             (ConditionType.READY, "False", "DeletionWaiting", text),
             (ConditionType.RECONCILING, "True", "DeletionWaiting", text),
