@@ -104,13 +104,3 @@ class Room:
     def link(self, name: str, *, up: bool) -> None:
         """Cut a pod's network link, or put it back."""
         node_signal.ask(self.node_state, "link", namespace=self.namespace, pod=name, up=up)
-
-    def node_pids(self) -> list[int]:
-        """The node agent's pid, as seen from here."""
-        found: list[int] = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                words = (process / "cmdline").read_bytes().decode().split("\0")
-                if "whatsam_local.node" in words and any(str(self.node_state) in word for word in words):
-                    found.append(int(process.name))
-        return found
