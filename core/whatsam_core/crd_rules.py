@@ -9,6 +9,7 @@ from typing import Final
 
 from whatsam_core import names
 from whatsam_core.resources import (
+    DNS_LABEL,
     Autoscaling,
     Failover,
     Pairing,
@@ -67,7 +68,6 @@ _SAME_BOOT: Final = (
     "&& self.status.assignment.podUID == oldSelf.status.assignment.podUID "
     "&& self.status.assignment.bootId == oldSelf.status.assignment.bootId"
 )
-_DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _RESERVED_ENVIRONMENT: Final = (
     "WHATSAM_POOL",
     "WHATSAM_POOL_UID",
@@ -115,7 +115,7 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
     ),
     WorkerPool: (
         Rule(
-            f"size(self.metadata.name) <= 50 && self.metadata.name.matches('{_DNS_LABEL}')",
+            f"size(self.metadata.name) <= 50 && self.metadata.name.matches('{DNS_LABEL}')",
             "the name of a pool may have at most 50 lower-case letters, digits and hyphens: choose another "
             "metadata.name",
         ),
@@ -161,13 +161,13 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
 FIELD_RULES: Final[dict[tuple[type[WireModel], str], tuple[Rule, ...]]] = {
     (SessionSpec, "tenant"): (
         Rule(
-            f"self.matches('{_DNS_LABEL}')",
+            f"self.matches('{DNS_LABEL}')",
             "tenant may have lower-case letters, digits and hyphens, and starts and ends with a letter or digit",
         ),
     ),
     (PoolRef, "name"): (
         Rule(
-            f"self.matches('{_DNS_LABEL}')",
+            f"self.matches('{DNS_LABEL}')",
             "poolRef.name must be the name of a WorkerPool of this namespace: lower-case letters, digits, hyphens",
         ),
     ),

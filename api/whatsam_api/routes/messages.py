@@ -13,7 +13,7 @@ from whatsam_api.errors import Forbidden
 from whatsam_api.limiting import CallerLimit
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.policies.recipients import recipient
-from whatsam_api.services.messages import Outcome
+from whatsam_core.resources import WhatsAppSession
 
 router = APIRouter(tags=["messages"])
 
@@ -87,7 +87,10 @@ def _message(row: MessageRow) -> MessageView:
     )
 
 
-def _answer(outcome: Outcome, response: Response) -> Success[SentView]:
+async def _send(
+    context: Context, session: WhatsAppSession, body: TextMessage, key: str | None, response: Response
+) -> Success[SentView]:
+    outcome = await context.messages.send(session, to=recipient(body.to), text=body.text, idempotency_key=key)
     response.status_code = 200 if outcome.settled else 202
     return ok(_sent(outcome.row))
 
@@ -105,10 +108,7 @@ async def send(
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SentView]:
     """Send a text. `200` when its fate is known (`sent`, or `failed` with the reason), `202` when it goes out later."""
-    outcome = await context.messages.send(
-        session, to=recipient(body.to), text=body.text, idempotency_key=idempotency_key
-    )
-    return _answer(outcome, response)
+    return await _send(context, session, body, idempotency_key, response)
 
 
 @router.post(
@@ -127,10 +127,7 @@ async def send_by_key(
     if caller.session is None or "send" not in caller.scopes:
         raise Forbidden("use an API key with the scope 'send'; its session is the sender")
     session = context.sessions.find(caller, caller.session.partition("/")[2])
-    outcome = await context.messages.send(
-        session, to=recipient(body.to), text=body.text, idempotency_key=idempotency_key
-    )
-    return _answer(outcome, response)
+    return await _send(context, session, body, idempotency_key, response)
 
 
 @router.get("/sessions/{session_id}/messages", summary="List messages")

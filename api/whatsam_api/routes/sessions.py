@@ -12,10 +12,11 @@ from whatsam_api.limiting import CallerLimit, SessionOperationLimit
 from whatsam_api.policies.session_view import SessionView, view
 from whatsam_api.routes.pairing import QR_WAIT, qr_code_url
 from whatsam_api.services.sessions import NewSession
+from whatsam_core.resources import DNS_LABEL
 
 router = APIRouter(tags=["sessions"])
 
-SessionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+SessionId = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)]
 StatusWord = Literal["init", "qr_required", "connected", "reconnecting", "disconnected", "error"]
 
 
@@ -25,7 +26,7 @@ class SessionWish(Wire):
     name: Annotated[Writable, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
     session_id: SessionId | None = None
     """Its id; made up when it is left out. Lower-case letters, digits and dashes."""
-    pool: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=50)] = "default"
+    pool: Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=50)] = "default"
     connect: bool = True
     """Connect at once, so that a QR code can be scanned."""
 

@@ -15,6 +15,7 @@ from whatsam_core.resources.pool import (
     WorkerState,
 )
 from whatsam_core.resources.session import (
+    DNS_LABEL,
     Assignment,
     DeletionPolicy,
     DesiredState,
@@ -35,6 +36,7 @@ from whatsam_core.resources.session import (
 )
 
 __all__ = [
+    "DNS_LABEL",
     "Assignment",
     "Autoscaling",
     "Condition",

@@ -12,6 +12,7 @@ from whatsam_core.resources.conditions import Condition, ConditionType, find_con
 HIGHEST_EPOCH = 2**53 - 1
 """The highest whole number that every JSON reader keeps exactly."""
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""Names as Kubernetes takes them; the length is a limit of its own."""
 
 
 class DesiredState(StrEnum):
