@@ -38,6 +38,23 @@ class PairingMethod(StrEnum):
     CODE = "Code"
 
 
+class PacingMode(StrEnum):
+    """How fast messages leave."""
+
+    OFF = "Off"
+    HUMAN = "Human"
+    """As a person would: a pause that grows with the text, and a typing indicator before it."""
+
+
+class UncertainSends(StrEnum):
+    """What becomes of a message of which nobody can know whether it was sent."""
+
+    SEND_AGAIN = "SendAgain"
+    """It may arrive twice."""
+    FAIL = "Fail"
+    """It may not have arrived at all."""
+
+
 class Phase(StrEnum):
     """One word for people; programs read the conditions."""
 
@@ -93,9 +110,34 @@ class History(WireModel):
     """What is stored of the chats' past."""
 
     enabled: bool = Field(default=False, description="Store the history that the phone sends after pairing.")
+    events: bool = Field(default=False, description="Tell webhooks and live events of messages of the history, too.")
     retention_days: int | None = Field(
         default=None, ge=1, le=3650, description="Days after which messages are deleted."
     )
+
+
+class Calls(WireModel):
+    """What becomes of calls."""
+
+    reject: bool = Field(default=False, description="Reject each call as it comes in.")
+
+
+class Pacing(WireModel):
+    """How fast messages leave."""
+
+    mode: PacingMode = Field(
+        default=PacingMode.OFF, description="Off, or Human: a pause and a typing indicator before each message."
+    )
+    messages_per_minute: int | None = Field(
+        default=None, ge=1, le=6000, description="Messages that leave in a minute at most."
+    )
+
+
+class Media(WireModel):
+    """What becomes of pictures, recordings and files that come in."""
+
+    download: bool = Field(default=True, description="Download them into the object store.")
+    max_bytes: int | None = Field(default=None, ge=1, le=2 * 1024**3, description="Larger ones are not downloaded.")
 
 
 class SessionSpec(WireModel):
@@ -119,6 +161,13 @@ class SessionSpec(WireModel):
         description="Retain keeps the auth state for 72 h, Logout unlinks the device and destroys it.",
     )
     history: History = Field(default_factory=History, description="What is stored of the chats' past.")
+    calls: Calls = Field(default_factory=Calls, description="What becomes of calls.")
+    pacing: Pacing = Field(default_factory=Pacing, description="How fast messages leave.")
+    media: Media = Field(default_factory=Media, description="What becomes of files that come in.")
+    uncertain_sends: UncertainSends = Field(
+        default=UncertainSends.SEND_AGAIN,
+        description="When nobody can know whether a message was sent: SendAgain (it may arrive twice) or Fail.",
+    )
 
 
 class Assignment(WireModel):
