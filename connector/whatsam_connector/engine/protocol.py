@@ -5,7 +5,7 @@ object (`wire`). Order:
 
 1. child → `Hello`: its version, its name, what it can, and the deadline that its kernel timer is armed to.
 2. parent → `Start`: the sessions. The child opens them one after another and answers `Started` after the last one.
-3. parent → requests, each with an `id`; child → one answer for each (`Done`, `Sent`, `Refused`, `Uncertain`),
+3. parent → requests, each with an `id`; child → one answer for each (`Done`, `Sent`, `Result`, `Refused`, `Uncertain`),
    in any order. `Arm`, `Ping` and `Stop` are answered at any time, also while sessions start.
 4. child → `EventFrame` whenever something happens.
 
@@ -20,7 +20,7 @@ from datetime import datetime
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.engine.wire import Decoder
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class ExitCode(enum.IntEnum):
@@ -67,6 +67,8 @@ class SessionStart:
     pairing_method: str | None
     """QR, Code, or None: nobody waits for a code, so asking for one is a failure."""
     phone_number: str | None
+    proxy: str | None
+    """http, https or socks5 URL, possibly with a password, through which everything of this session goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,22 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """Carry out `method` (see `methods`) for a session; answered with Result, Refused or Uncertain."""
+
+    id: int
+    uid: str
+    method: str
+    arguments: str
+    """A JSON object; bytes inside are base64."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
-    """Take request `target` back if its work has not begun; it is then answered Refused(NotStarted)."""
+    """Nobody waits for request `target` any more. If its work has not begun, it is answered Refused(NotStarted).
+
+    Work that has begun cannot be stopped; a look-up or an upload then no longer keeps its lane from going on.
+    """
 
     target: int
 
@@ -168,6 +184,15 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What a call came to."""
+
+    id: int
+    value: str
+    """A JSON value; bytes inside are base64."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The request had no effect outside this process. `code` is a word for programs, `message` for people."""
 
@@ -191,11 +216,11 @@ class EventFrame:
     event: EngineEvent
 
 
-Answer = Done | Sent | Refused | Uncertain
-ToEngine = Start | Arm | Ping | Send | Cancel | Disconnect | Logout | Stop
-ToParent = Hello | Started | Done | Sent | Refused | Uncertain | EventFrame
+Answer = Done | Sent | Result | Refused | Uncertain
+ToEngine = Start | Arm | Ping | Send | Call | Cancel | Disconnect | Logout | Stop
+ToParent = Hello | Started | Done | Sent | Result | Refused | Uncertain | EventFrame
 
-for_engine = Decoder(Start, Arm, Ping, Send, Cancel, Disconnect, Logout, Stop)
+for_engine = Decoder(Start, Arm, Ping, Send, Call, Cancel, Disconnect, Logout, Stop)
 """Parses what the parent says."""
-for_parent = Decoder(Hello, Started, Done, Sent, Refused, Uncertain, EventFrame)
+for_parent = Decoder(Hello, Started, Done, Sent, Result, Refused, Uncertain, EventFrame)
 """Parses what the child says."""

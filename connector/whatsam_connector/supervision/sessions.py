@@ -40,6 +40,8 @@ class EngineSession:
     """The device to resume. None: the one in the file if there is one, else a pairing."""
     pairing: PairingRequest | None
     """None: a session without a device fails instead of asking for a code that nobody waits for."""
+    proxy: str | None = None
+    """URL (http, https, socks5) through which the session reaches WhatsApp; it may hold a password."""
 
 
 def start_request(session: EngineSession) -> SessionStart:
@@ -51,6 +53,7 @@ def start_request(session: EngineSession) -> SessionStart:
         jid=session.jid,
         pairing_method=session.pairing.method if session.pairing else None,
         phone_number=session.pairing.phone_number if session.pairing else None,
+        proxy=session.proxy,
     )
 
 

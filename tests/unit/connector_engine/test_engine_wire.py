@@ -26,7 +26,12 @@ from whatsam_connector.journal import Position
 
 INSTANT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 PARENT_SAYS = [
-    Start((SessionStart("u", "/d", "/j", None, "Code", "49151"), SessionStart("v", "/d", "/j", "1:2@lid", None, None))),
+    Start(
+        (
+            SessionStart("u", "/d", "/j", None, "Code", "49151", None),
+            SessionStart("v", "/d", "/j", "1:2@lid", None, None, "socks5://p:1"),
+        )
+    ),
     Arm(1, 12.5),
     Arm(1, 12),
     Send(2, "u", "49151@s.whatsapp.net", b"\x00\xff", None),

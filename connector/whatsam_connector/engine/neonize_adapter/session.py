@@ -7,7 +7,7 @@ of Go. What they mean is decided in `pairing`, `connection`, `inbound` and `rece
 import threading
 from typing import NoReturn
 
-from neonize.client import NewClient
+from neonize.client import NewClient, ProxySettings
 from neonize.proto.Neonize_pb2 import Device
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 
@@ -78,7 +78,7 @@ class NeonizeSession:
 
     def _run(self) -> None:
         try:
-            self.client.connect()
+            self.client.connect(ProxySettings(self.start_request.proxy) if self.start_request.proxy else None)
         except BaseException as error:  # noqa: BLE001 - after any exception the Go client goes on acknowledging messages
             self.fail(f"{type(error).__name__}: {error}")
         if not self._leaving:
