@@ -37,6 +37,15 @@ class ObjectStoreSettings(ProcessSettings):
     s3_region: str = "us-east-1"
 
 
+class MediaSettings(ObjectStoreSettings):
+    """What API and connector know of media, besides the store that they lie in."""
+
+    media_encryption: str = Field(default="none", pattern=r"^(none|SSE-S3)$")
+    """SSE-S3 asks the store to encrypt media with keys of its own; none leaves that to the store's defaults."""
+    media_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=2 * 1024**3)
+    """Largest file, in bytes, that is taken from a caller or downloaded from WhatsApp."""
+
+
 _Settings = TypeVar("_Settings", bound=ProcessSettings)
 
 

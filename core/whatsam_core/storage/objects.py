@@ -1,17 +1,21 @@
 """The object store as Whatsam uses it: keys and bytes in one bucket of any S3-compatible server.
 
-Operator (tombstones, deletion) and connector (auth state) share it. The client is synchronous `minio` in threads of
-its own: a store that hangs must not block the event loop nor the loop's default executor.
+Operator (tombstones, deletion), connector (auth state, media) and API (media) share it. The client is synchronous
+`minio` in threads of its own: a store that hangs must not block the event loop nor the loop's default executor.
+Media go through files, in pieces: no call holds more than a few MiB of one in memory.
 """
 
 import asyncio
 import io
+import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, TypeVar, cast
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar, cast
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
@@ -19,6 +23,7 @@ import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.sse import SseS3
 
 from whatsam_core.errors import WhatsamError
 
@@ -29,6 +34,11 @@ _TRY_AGAIN: Final = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling"}
 )
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject", "NotFound"})
+_PART_BYTES: Final = 5 * 1024 * 1024
+"""Size of the pieces of an upload, the least that S3 allows: also what one upload holds in memory."""
+_CHUNK_BYTES: Final = 256 * 1024
+_STREAM_TIMEOUT: Final = 300.0
+"""Seconds for one file up or down, however large the limit on its size lets it be."""
 
 T = TypeVar("T")
 
@@ -55,7 +65,10 @@ class ObjectInfo:
 
 
 class ObjectStore:
-    """One bucket. `timeout` bounds every call, in seconds, unless the call says otherwise."""
+    """One bucket. `timeout` bounds every call, in seconds, unless the call says otherwise.
+
+    `public_url` is the address under which people outside the cluster reach the same store: presigned links name it.
+    """
 
     def __init__(
         self,
@@ -66,10 +79,8 @@ class ObjectStore:
         region: str = "us-east-1",
         *,
         timeout: float = 10.0,
+        public_url: str | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-            raise ValueError("the object store's URL must look like http://host:port or https://host, without a path")
         self._bucket = bucket
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store")
@@ -79,14 +90,24 @@ class ObjectStore:
             timeout=urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, timeout), read=timeout),
             retries=urllib3.Retry(total=0),
         )
-        self._client = Minio(
-            endpoint=parts.netloc,
-            access_key=access_key,
-            secret_key=secret_key,
-            secure=parts.scheme == "https",
-            region=region,  # given, so that the client does not ask for the bucket's location first
-            http_client=self._pool,
-        )
+
+        def client(address: str) -> Minio:
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+                raise ValueError(
+                    "the object store's URL must look like http://host:port or https://host, without a path"
+                )
+            return Minio(
+                endpoint=parts.netloc,
+                access_key=access_key,
+                secret_key=secret_key,
+                secure=parts.scheme == "https",
+                region=region,  # given, so that the client does not ask for the bucket's location first
+                http_client=self._pool,
+            )
+
+        self._client = client(url)
+        self._presigner = client(public_url or url)
 
     async def close(self) -> None:
         """Drop the connections and the threads; calls under way end with their own timeouts, unheard."""
@@ -129,6 +150,98 @@ class ObjectStore:
             return data
 
         return await self._run(f"get {key}", work, timeout)
+
+    async def stat(self, key: str, *, timeout: float | None = None) -> ObjectInfo | None:
+        """What is stored under the key; None when nothing is."""
+
+        def work() -> ObjectInfo:
+            found = self._client.stat_object(bucket_name=self._bucket, object_name=key)
+            return ObjectInfo(key, found.size or 0, cast("datetime", found.last_modified))
+
+        try:
+            return await self._run(f"stat {key}", work, timeout)
+        except ObjectMissing:
+            return None
+
+    async def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        encrypt: bool = False,
+        timeout: float = _STREAM_TIMEOUT,
+    ) -> None:
+        """Store a local file, all of it or nothing, in pieces. `encrypt` asks the store for SSE-S3.
+
+        Raises `ObjectStoreError` as `put` does.
+        """
+        given_up = threading.Event()
+
+        def work() -> None:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self._client.put_object(
+                    bucket_name=self._bucket,
+                    object_name=key,
+                    data=cast("BinaryIO", _Abandonable(file, given_up)),
+                    length=size,
+                    content_type=content_type,
+                    sse=SseS3() if encrypt else None,
+                    part_size=_PART_BYTES,
+                    num_parallel_uploads=1,
+                )
+
+        try:
+            await self._run(f"put {key}", work, timeout)
+        finally:
+            given_up.set()  # a thread that was left behind must not go on reading a file that its owner deletes
+
+    async def get_file(self, key: str, path: Path, *, timeout: float = _STREAM_TIMEOUT) -> int:
+        """Write the object to a local file and return its size in bytes. Raises `ObjectMissing`.
+
+        The file is complete when this returns; after an error it may hold a part and is the caller's to delete.
+        """
+        given_up = threading.Event()
+
+        def work() -> int:
+            response = self._client.get_object(bucket_name=self._bucket, object_name=key)
+            written = 0
+            with closing(response), path.open("wb") as file:
+                for chunk in response.stream(_CHUNK_BYTES):
+                    if given_up.is_set():
+                        raise _Abandoned("nobody waits for this file any more")
+                    file.write(chunk)
+                    written += len(chunk)
+            response.release_conn()
+            expected = response.headers.get("Content-Length")
+            if expected is not None and int(expected) != written:
+                raise urllib3.exceptions.IncompleteRead(written, int(expected) - written)
+            return written
+
+        try:
+            return await self._run(f"get {key}", work, timeout)
+        finally:
+            given_up.set()
+
+    def presign(
+        self, key: str, seconds: int, *, content_type: str | None = None, disposition: str | None = None
+    ) -> str:
+        """A link that lets its bearer read the object for so many seconds. Made here, the store is not asked.
+
+        `content_type` and `disposition` are what the store says when the link is used; both are signed.
+        """
+        headers: dict[str, str | list[str] | tuple[str]] = {}
+        if content_type is not None:
+            headers["response-content-type"] = content_type
+        if disposition is not None:
+            headers["response-content-disposition"] = disposition
+        return self._presigner.presigned_get_object(
+            bucket_name=self._bucket,
+            object_name=key,
+            expires=timedelta(seconds=seconds),
+            response_headers=headers or None,
+        )
 
     async def list(self, prefix: str, *, timeout: float | None = None) -> list[ObjectInfo]:
         """Every object whose key starts with the prefix, in the order of the keys. Nothing there: an empty list."""
@@ -187,6 +300,24 @@ class ObjectStore:
             raise ObjectStoreUnreachable(f"{what}: the answer is not understood: {error}") from error
         except (MinioException, ValueError) as error:
             raise ObjectStoreError(f"{what}: {error}") from error
+
+
+class _Abandoned(OSError):
+    """The caller has given up; the thread that works for it ends."""
+
+
+class _Abandonable:
+    """A file that refuses to be read on once its owner has gone."""
+
+    def __init__(self, file: BinaryIO, given_up: threading.Event) -> None:
+        self._file = file
+        self._given_up = given_up
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's own."""
+        if self._given_up.is_set():
+            raise _Abandoned("nobody waits for this file any more")
+        return self._file.read(size)
 
 
 def _named(what: str, error: S3Error) -> ObjectStoreError:

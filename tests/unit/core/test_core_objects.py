@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
@@ -205,3 +206,58 @@ async def test_half_an_answer_is_unreachable(
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must look like"):
         ObjectStore(url, "key", "secret", "bucket")
+
+
+async def test_files_go_up_and_come_down_unchanged(store: ObjectStore, tmp_path: Path) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.write_bytes(bytes(range(256)) * 5000)
+    await store.put_file("m/1", there, content_type="image/png")
+    found = await store.stat("m/1")
+    assert found is not None
+    assert found.size == 1_280_000
+    assert await store.get_file("m/1", back) == 1_280_000
+    assert back.read_bytes() == there.read_bytes()
+    assert await store.stat("m/2") is None
+    with pytest.raises(ObjectMissing):
+        await store.get_file("m/2", back)
+
+
+async def test_encryption_at_rest_is_asked_for(
+    store: ObjectStore, s3: type[FakeS3], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    answer = s3.handle_call
+
+    def handle(self: FakeS3) -> None:
+        seen.append(self.headers.get("X-Amz-Server-Side-Encryption"))
+        answer(self)
+
+    monkeypatch.setattr(s3, "do_PUT", handle)
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    await store.put_file("m/1", file, encrypt=True)
+    await store.put_file("m/1", file)
+    assert seen == ["AES256", None]
+
+
+async def test_a_hanging_store_does_not_hold_a_file(s3: type[FakeS3], store: ObjectStore, tmp_path: Path) -> None:
+    s3.broken = (0, "hang")
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    with pytest.raises(ObjectStoreUnreachable):
+        await store.put_file("m/1", file, timeout=0.05)
+    with pytest.raises(ObjectStoreUnreachable):
+        await store.get_file("m/1", tmp_path / "back", timeout=0.05)
+
+
+async def test_links_name_the_public_address_and_what_the_browser_is_told() -> None:
+    store = ObjectStore(
+        "http://inside:8333", "key", "secret", "bucket", public_url="https://files.example.org", timeout=1.0
+    )
+    link = urlsplit(store.presign("m/1", 60, content_type="image/png", disposition='inline; filename="a.png"'))
+    assert (link.scheme, link.netloc, link.path) == ("https", "files.example.org", "/bucket/m/1")
+    query = parse_qs(link.query)
+    assert query["X-Amz-Expires"] == ["60"]
+    assert query["response-content-type"] == ["image/png"]
+    assert query["response-content-disposition"] == ['inline; filename="a.png"']
+    await store.close()
