@@ -1,4 +1,4 @@
-"""Works off the commands of one session, one at a time, in a thread of its own.
+"""Works off the commands of one lane, one at a time, in a thread of its own.
 
 neonize takes one send at a time per client and has no time-out: a second one would wait inside Go where nobody can take
 it back. Here it waits where `cancel` still can, so that the supervisor learns that it was certainly not sent.
@@ -10,34 +10,51 @@ from collections.abc import Callable
 
 from whatsam_connector.engine.protocol import Answer, Refused
 
+ABANDONED_LIMIT = 4
+"""Commands that a lane may leave behind unfinished; each is a thread that hangs, and for an upload its memory too."""
+
 
 class CommandQueue:
-    """Commands of one session. The thread starts with the first command."""
+    """One lane. Its thread starts with the first command."""
 
-    def __init__(self, uid: str, answer: Callable[[Answer], None], may_begin: threading.Event) -> None:
-        """`may_begin` is set when every session of the process has started: no command may run before."""
-        self._uid = uid
+    def __init__(
+        self, name: str, answer: Callable[[Answer], None], may_begin: threading.Event, *, abandons: bool = False
+    ) -> None:
+        """`may_begin` is set when every session of the process has started: no command may run before.
+
+        `abandons`: when nobody waits for the running command any more, the next one begins beside it.
+        """
+        self._name = name
         self._answer = answer
         self._may_begin = may_begin
+        self._may_abandon = ABANDONED_LIMIT if abandons else 0
         self._waiting: collections.OrderedDict[int, Callable[[], Answer]] = collections.OrderedDict()
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
+        self._running: int | None = None
 
     def put(self, request: int, work: Callable[[], Answer]) -> None:
         """Queue `work`; its answer is sent when it is done. `work` must not raise."""
         with self._changed:
             self._waiting[request] = work
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            if self._worker is None:
+                self._new_worker()
+            self._changed.notify_all()
 
     def cancel(self, request: int) -> None:
-        """Take a command back when it has not begun; otherwise its own answer will come."""
+        """Take a command back when it has not begun; otherwise its own answer will come, some time."""
         with self._changed:
             work = self._waiting.pop(request, None)
+            if work is None and request == self._running and self._may_abandon:
+                self._may_abandon -= 1
+                self._running = None
+                self._new_worker()
         if work is not None:
             self._answer(Refused(request, "NotStarted", "the session was busy until the time limit"))
+
+    def _new_worker(self) -> None:
+        self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._worker.start()
 
     def _run(self) -> None:
         self._may_begin.wait()
@@ -45,5 +62,11 @@ class CommandQueue:
             with self._changed:
                 while not self._waiting:
                     self._changed.wait()
-                _, work = self._waiting.popitem(last=False)
+                request, work = self._waiting.popitem(last=False)
+                self._running = request
             self._answer(work())
+            with self._changed:
+                if self._worker is not threading.current_thread():
+                    self._may_abandon += 1
+                    return
+                self._running = None

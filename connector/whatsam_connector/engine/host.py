@@ -16,10 +16,12 @@ from whatsam_connector.engine.committer import Committer
 from whatsam_connector.engine.ending import end
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.engine.link import Link
+from whatsam_connector.engine.methods import METHODS, Lane
 from whatsam_connector.engine.protocol import (
     PROTOCOL_VERSION,
     Answer,
     Arm,
+    Call,
     Cancel,
     Capabilities,
     Disconnect,
@@ -50,6 +52,10 @@ class Session(Protocol):
 
     def send(self, request: Send) -> Answer:
         """Send one message and wait for WhatsApp's answer."""
+        ...
+
+    def call(self, request: Call) -> Answer:
+        """Carry out one of the calls of `methods`; Refused(Unsupported) for one that this engine lacks."""
         ...
 
     def logout(self, request: Logout) -> Answer:
@@ -95,7 +101,7 @@ class Host:
         self._engine = engine
         self._committer = Committer(self._emit)
         self._sessions: dict[str, Session] = {}
-        self._queues: dict[str, CommandQueue] = {}
+        self._lanes: dict[tuple[str, Lane], CommandQueue] = {}
         self._left: set[str] = set()
         self._started = threading.Event()
         self._start_seen = False
@@ -120,20 +126,23 @@ class Host:
                     self._link.send(Done(message.id))
                 case Start() if not self._start_seen:
                     self._start_seen = True
-                    self._queues = {
-                        session.uid: CommandQueue(session.uid, self._link.send, self._started)
-                        for session in message.sessions
-                    }
+                    self._lanes = self._make_lanes(message.sessions)
                     self._in_thread("start", lambda sessions=message.sessions: self._start(sessions))
                 case Start():
                     end(ExitCode.PROTOCOL_ERROR, "sessions cannot be added to a running process")
                 case Stop():
                     self._in_thread("stop", self._stop)
                 case Cancel():
-                    for commands in self._queues.values():
+                    for commands in set(self._lanes.values()):
                         commands.cancel(message.target)
                 case Send() | Logout() | Disconnect():
-                    self._command(message)
+                    self._command(message, Lane.MESSAGES)
+                case Call():
+                    method = METHODS.get(message.method)
+                    if method is None:
+                        self._link.send(Refused(message.id, "Unsupported", "no engine has this call"))
+                    else:
+                        self._command(message, method.lane)
 
     def _arm(self, message: Arm) -> None:
         try:
@@ -142,21 +151,32 @@ class Host:
             end(ExitCode.FENCE_NOT_ARMED, str(error))
         self._link.send(Done(message.id))
 
-    def _command(self, message: Send | Logout | Disconnect) -> None:
-        commands = self._queues.get(message.uid)
+    def _make_lanes(self, sessions: tuple[SessionStart, ...]) -> dict[tuple[str, Lane], CommandQueue]:
+        media = CommandQueue("media", self._link.send, self._started, abandons=True)
+        lanes: dict[tuple[str, Lane], CommandQueue] = {}
+        for session in sessions:
+            lanes[session.uid, Lane.MESSAGES] = CommandQueue("messages", self._link.send, self._started)
+            lanes[session.uid, Lane.LOOKUPS] = CommandQueue("lookups", self._link.send, self._started, abandons=True)
+            lanes[session.uid, Lane.MEDIA] = media
+        return lanes
+
+    def _command(self, message: Send | Call | Logout | Disconnect, lane: Lane) -> None:
+        commands = self._lanes.get((message.uid, lane))
         if commands is None:
             self._link.send(Refused(message.id, "UnknownSession", "this process does not run that session"))
             return
         commands.put(message.id, lambda: self._run(message))
 
-    def _run(self, message: Send | Logout | Disconnect) -> Answer:
-        """Carry out one command, in the thread of its session."""
+    def _run(self, message: Send | Call | Logout | Disconnect) -> Answer:
+        """Carry out one command, in the thread of its lane."""
         if message.uid in self._left:
             return Refused(message.id, "NotConnected", "the session has left this process")
         session = self._sessions[message.uid]
         match message:
             case Send():
                 return session.send(message)
+            case Call():
+                return session.call(message)
             case Logout():
                 return session.logout(message)
             case Disconnect():

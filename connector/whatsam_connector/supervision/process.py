@@ -1,15 +1,19 @@
 """An engine process as the session runners use it: start it, talk to it, and know for certain when it is dead."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from whatsam_connector.engine.events import EngineEvent
+from whatsam_connector.engine.methods import METHODS
 from whatsam_connector.engine.protocol import (
     Answer,
     Arm,
+    Call,
     Cancel,
     Capabilities,
     Disconnect,
@@ -19,6 +23,7 @@ from whatsam_connector.engine.protocol import (
     Logout,
     Ping,
     Refused,
+    Result,
     Send,
     Sent,
     Start,
@@ -167,6 +172,32 @@ class EngineProcess:
             raise EngineUncertain("the engine gave an answer that does not belong to a send")
         return SendResult(answer.wa_id, answer.timestamp)
 
+    async def call(self, uid: str, method: str, arguments: dict[str, Any], timeout: float | None = None) -> Any:
+        """Carry out a call of `engine.methods` and return its value (JSON); `timeout`: the method's own by default.
+
+        Raises EngineRefused when it was certainly not done. No answer in time, or a process that died: EngineUncertain
+        for a call that changes something at WhatsApp, EngineUnresponsive or EngineGone for one that does not.
+        """
+        known = METHODS.get(method)
+        if known is None:
+            raise EngineRefused("Unsupported", "no engine has this call")
+        limit = known.timeout_seconds if timeout is None else timeout
+        text = json.dumps(arguments, separators=(",", ":"))
+        try:
+            answer = await self._effect(lambda request: Call(request, uid, method, text), limit, method)
+        except EngineUncertain as uncertain:
+            if known.changes:
+                raise
+            if self._exited.done():
+                raise EngineGone(self._exited.result()) from uncertain
+            raise EngineUnresponsive(str(uncertain)) from uncertain
+        if not isinstance(answer, Result):
+            raise EngineUncertain("the engine gave an answer that does not belong to a call")
+        try:
+            return json.loads(answer.value)
+        except (ValueError, RecursionError) as error:
+            raise EngineUncertain("the engine gave an answer that is no JSON") from error
+
     async def logout(self, uid: str, timeout: float) -> None:
         """Unlink the device at WhatsApp. Raises EngineRefused (still linked) or EngineUncertain."""
         await self._effect(lambda request: Logout(request, uid), timeout, "the logout")
@@ -276,7 +307,7 @@ class EngineProcess:
                 match message:
                     case EventFrame():
                         self._deliver(message.event)
-                    case Done() | Sent() | Refused() | Uncertain():
+                    case Done() | Sent() | Result() | Refused() | Uncertain():
                         self._connection.answered(message)
                     case Started():
                         pass

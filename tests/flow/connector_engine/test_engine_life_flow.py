@@ -283,11 +283,12 @@ async def test_an_engine_that_speaks_garbage_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
         import os, socket, sys, threading
-        from whatsam_connector.engine.protocol import Capabilities, Hello
+        from whatsam_connector.engine.protocol import PROTOCOL_VERSION, Capabilities, Hello
         from whatsam_connector.engine.wire import frame
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(sys.argv[1])
-        connection.sendall(frame(Hello(1, "x", "1", os.getpid(), Capabilities(False, False, False), 1e9)))
+        nothing = Capabilities(False, False, False)
+        connection.sendall(frame(Hello(PROTOCOL_VERSION, "x", "1", os.getpid(), nothing, 1e9)))
         connection.sendall(b"garbage" * 10)
         threading.Event().wait()
         """

@@ -14,10 +14,10 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from whatsam_connector.engine.ending import end
 from whatsam_connector.engine.events import ConnectFailure
 from whatsam_connector.engine.host import Tools
-from whatsam_connector.engine.neonize_adapter import connection, inbound, pairing, receipts, sending
+from whatsam_connector.engine.neonize_adapter import calling, connection, inbound, pairing, receipts, sending
 from whatsam_connector.engine.neonize_adapter.activity import HandlerActivity
 from whatsam_connector.engine.neonize_adapter.jids import parse_jid
-from whatsam_connector.engine.protocol import Answer, ExitCode, Logout, Send, SessionStart
+from whatsam_connector.engine.protocol import Answer, Call, ExitCode, Logout, Send, SessionStart
 from whatsam_connector.journal import JournalRecord, JournalWriteError
 
 START_LIMIT_SECONDS = 60.0
@@ -113,6 +113,10 @@ class NeonizeSession:
     def send(self, request: Send) -> Answer:
         """Send one message and wait for WhatsApp's answer."""
         return sending.send(self, request)
+
+    def call(self, request: Call) -> Answer:
+        """Carry out one call."""
+        return calling.call(self, request)
 
     def logout(self, request: Logout) -> Answer:
         """Unlink the device."""
