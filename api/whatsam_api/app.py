@@ -16,6 +16,7 @@ from whatsam_api.body_limit import BodyLimit
 from whatsam_api.envelope import Failure, Problem
 from whatsam_api.errors import ApiError
 from whatsam_api.routes import api_keys, auth, messages, operations, pairing, sessions
+from whatsam_core import tracing
 from whatsam_core.logging import get_logger
 
 log = get_logger()
@@ -50,6 +51,12 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
 
 async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     request.state.request_id = uuid4().hex
+    method = request.method if request.method in METHODS else "other"
+    with tracing.span(f"http {method}", parent=request.headers.get("traceparent")):
+        return await _answer(request, method, call_next)
+
+
+async def _answer(request: Request, method: str, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     started = time.perf_counter()
     status = HTTPStatus.INTERNAL_SERVER_ERROR.value
     try:
@@ -57,7 +64,7 @@ async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Re
         status = response.status_code
     finally:
         route = getattr(request.scope.get("route"), "path", "unknown")
-        method = request.method if request.method in METHODS else "other"
+        tracing.annotate({"http.route": route, "http.response.status_code": status})
         REQUESTS.labels(method, route, str(status)).inc()
         DURATION.labels(method, route).observe(time.perf_counter() - started)
     response.headers["X-Request-Id"] = request.state.request_id

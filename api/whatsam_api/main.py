@@ -14,7 +14,7 @@ from whatsam_api.context import build
 from whatsam_api.errors import ApiError
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.migrations import migrate
-from whatsam_core import logging
+from whatsam_core import logging, tracing
 from whatsam_core.settings import SettingsError, load, refuse
 from whatsam_core.storage.cluster import Cluster
 
@@ -36,6 +36,7 @@ def main() -> None:
     if sys.argv[1:] == ["migrate"]:
         asyncio.run(migrate(settings.database_url.get_secret_value()))
         return
+    tracing.configure("api", settings.traces_url, sample=settings.traces_sample)
     uvicorn.run(
         create_app(_lifespan(settings)),
         host="0.0.0.0",
@@ -69,6 +70,7 @@ def _lifespan(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContext
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await context.connectors.close()
                 await context.database.close()
+                tracing.shut_down()
 
     return lifespan
 

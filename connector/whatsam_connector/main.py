@@ -7,7 +7,7 @@ import uvloop
 from whatsam_connector.factory import build
 from whatsam_connector.lifecycle import ExitCode
 from whatsam_connector.settings import ConnectorSettings
-from whatsam_core import logging
+from whatsam_core import logging, tracing
 from whatsam_core.errors import WhatsamError
 from whatsam_core.settings import SettingsError, load, refuse
 
@@ -19,7 +19,10 @@ def main() -> None:
     except SettingsError as error:
         refuse(error)
     logging.configure("connector", settings.log_level)
-    sys.exit(uvloop.run(_run(settings)))
+    tracing.configure("connector", settings.traces_url, sample=settings.traces_sample)
+    code = uvloop.run(_run(settings))
+    tracing.shut_down()
+    sys.exit(code)
 
 
 async def _run(settings: ConnectorSettings) -> ExitCode:

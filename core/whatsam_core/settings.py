@@ -24,6 +24,10 @@ class ProcessSettings(BaseSettings):
     """Names this installation in the object store; two installations may share a bucket."""
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     """Least severe level that is logged."""
+    traces_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
+    """OpenTelemetry collector that takes OTLP over HTTP, for example http://collector:4318. Without it: no traces."""
+    traces_sample: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces that begin in this process and are kept; what a caller has decided is followed."""
 
 
 class ObjectStoreSettings(ProcessSettings):
