@@ -36,7 +36,7 @@ class Uploader(Protocol):
     """The engine, as far as a preparation needs it."""
 
     async def call(self, uid: str, method: str, arguments: dict[str, Any], timeout: float) -> Any:
-        """One call of `engine/methods`. Raises `EngineRefused`, `EngineUncertain`, `EngineUnresponsive`, `EngineGone`."""
+        """One call of `engine/methods`. Raises any `EngineError`."""
         ...
 
 
