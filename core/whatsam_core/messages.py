@@ -1,4 +1,4 @@
-"""What a message consists of, by type: the column `body` of an outgoing row as the API writes it and the connector reads it.
+"""What a message consists of, by type: the column `body` of an outgoing row. The API writes it, the connector reads it.
 
 Received messages use the same names where they say the same thing; readers ignore fields that they do not know, so
 either side may be newer. Strings hold no media: files are named by `MediaRef`, only thumbnails travel in the row.
