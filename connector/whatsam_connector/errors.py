@@ -5,6 +5,7 @@
       Fenced                 the Lease is not confirmed: no work may be started
       DatabaseUnavailable    PostgreSQL does not answer, or its tables are not there yet: try again
       UnstorableRecord       PostgreSQL cannot hold a value of this record: trying again does not help
+      ProxyUnusable          a session's proxy is not there, not usable or does not answer
       TokenRefused           a caller's token is not accepted
         TokenForbidden       a good token of a caller who may not do this
 
@@ -32,6 +33,14 @@ class DatabaseUnavailable(ConnectorError):
 
 class UnstorableRecord(ConnectorError):
     """PostgreSQL cannot hold a value of this record, whoever asks and whenever."""
+
+
+class ProxyUnusable(ConnectorError):
+    """The session's proxy cannot be used. `reason` is the word for its conditions; the text never holds the URL."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class TokenRefused(ConnectorError):

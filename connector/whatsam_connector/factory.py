@@ -32,6 +32,7 @@ from whatsam_connector.state import KeyRing, Replicated, ReplicationTrouble, Sta
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.leases import ClusterLeases
 from whatsam_connector.storage.messages import MessageTable
+from whatsam_connector.storage.proxies import SecretProxies
 from whatsam_connector.storage.sessions import ClusterSessions
 from whatsam_connector.supervision import EngineEvent, EngineProcess, EngineSession
 from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
@@ -89,6 +90,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         auth_state=state,
         mailroom=mailroom,
         objects=sessions,
+        proxies=SecretProxies(cluster, settings.namespace),
         clock=clock,
         timings=SessionTimings(),
         starts=asyncio.Semaphore(settings.max_concurrent_starts),

@@ -47,6 +47,10 @@ class Kubectl:
         """Apply objects."""
         self("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
+    def create_dry(self, thing: Json) -> None:
+        """Have the API server check an object that it must take; nothing is stored."""
+        self("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(thing))
+
     def refusal(self, thing: Json) -> str:
         """What the API server says to an object that it must refuse; fails when it takes it."""
         said = self("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(thing), check=False)

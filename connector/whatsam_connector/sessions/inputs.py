@@ -64,6 +64,8 @@ class EngineStartFailed:
     message: str
     bad_file: bool = False
     """The local file does not serve (its device is gone, it cannot be read): look for the state anew."""
+    reason: str = "EngineFailed"
+    """The word for the conditions."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ class EngineOutdated:
 
 
 @dataclass(frozen=True)
+class ProxyChanged:
+    """The owner wants another proxy than the engine was started with."""
+
+
+@dataclass(frozen=True)
 class FlushEnded:
     """The flush that `Flush` asked for: an error text, or None when everything before it is stored."""
 
@@ -242,5 +249,6 @@ Input = (
     | LeaseResumed
     | Stop
     | PairingAskedAnew
+    | ProxyChanged
     | AssignmentLost
 )

@@ -9,7 +9,7 @@ from typing import Protocol
 from whatsam_connector.messages.inbox import InboxOwner
 from whatsam_connector.state import Prepared, Replicated, SessionIdentity
 from whatsam_connector.supervision import EngineEvent, EngineExit, EngineSession, OutgoingMessage, SendResult
-from whatsam_core.resources.session import Handover
+from whatsam_core.resources.session import Handover, SecretKeyRef
 
 
 class Engine(Protocol):
@@ -30,6 +30,14 @@ class Engine(Protocol):
 
 SpawnEngine = Callable[[EngineSession, Callable[[EngineEvent], None]], Awaitable[Engine]]
 """Start an engine for one session under the present fence deadline. Raises `EngineStartFailed` or `Fenced`."""
+
+
+class Proxies(Protocol):
+    """Where sessions' proxies come from."""
+
+    async def usable(self, reference: SecretKeyRef) -> str:
+        """URL of the proxy that the Secret names, after it has opened a way to WhatsApp. Raises `ProxyUnusable`."""
+        ...
 
 
 class AuthState(Protocol):

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from whatsam_connector.clock import Clock
-from whatsam_connector.errors import Fenced
+from whatsam_connector.errors import Fenced, ProxyUnusable
 from whatsam_connector.messages.inbox import InboxOwner
 from whatsam_connector.sessions import effects, inputs
 from whatsam_connector.sessions.effects import Effect
 from whatsam_connector.sessions.engine_words import translate
 from whatsam_connector.sessions.inputs import Input, Timer
-from whatsam_connector.sessions.ports import AuthState, Engine, Mailroom, SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.ports import AuthState, Engine, Mailroom, Proxies, SessionPlaces, SpawnEngine
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState, Stage
 from whatsam_connector.sessions.status_patch import Holder, ReplicationView
@@ -38,7 +38,7 @@ from whatsam_connector.supervision import (
 )
 from whatsam_core.errors import WhatsamError
 from whatsam_core.logging import get_logger
-from whatsam_core.resources.session import Pairing, WhatsAppSession
+from whatsam_core.resources.session import Pairing, SecretKeyRef, WhatsAppSession
 
 _log = get_logger(__name__)
 
@@ -54,6 +54,7 @@ class RunnerTools:
     auth_state: AuthState
     mailroom: Mailroom
     objects: SessionObjects
+    proxies: Proxies
     clock: Clock
     timings: SessionTimings
     starts: asyncio.Semaphore
@@ -91,6 +92,8 @@ class SessionRunner:
         self._kill_newborn = False
         self._asked_pairing: Pairing | None = None
         """What the engine that pairs was told; another wish of the owner needs another engine."""
+        self._asked_proxy: SecretKeyRef | None = None
+        """The proxy that the engine was started with."""
         self._replication: ReplicationView | None = None
         self._over = asyncio.Event()
 
@@ -103,6 +106,8 @@ class SessionRunner:
         self._writer.observe(session)
         if self._asked_pairing is not None and session.spec.pairing != self._asked_pairing:
             self.push(inputs.PairingAskedAnew())
+        if self._engine is not None and session.spec.proxy_secret_ref != self._asked_proxy:
+            self.push(inputs.ProxyChanged())
 
     def replicated(self, replicated: Replicated, behind: str | None) -> None:
         """The store has more of the session's state. Called several times a second: it does little."""
@@ -255,12 +260,19 @@ class SessionRunner:
         asked = self._writer.session.spec.pairing
         self._asked_pairing = asked if pairing else None
         request = PairingRequest(asked.method.value, asked.phone_number) if pairing else None
+        self._asked_proxy = self._writer.session.spec.proxy_secret_ref
+        try:
+            proxy = None if self._asked_proxy is None else await self._tools.proxies.usable(self._asked_proxy)
+        except ProxyUnusable as error:
+            self.push(inputs.EngineStartFailed(str(error), reason=error.reason))
+            return
         session = EngineSession(
             uid=self.uid,
             database=self._places.database,
             journal=self._places.journal,
             jid=None if pairing else self.state.jid,
             pairing=request,
+            proxy=proxy,
         )
         born: list[Engine] = []
         first_words: list[EngineEvent] = []

@@ -75,6 +75,8 @@ def step(state: SessionState, happened: Input, now: datetime, timings: SessionTi
             return proceed(resumed) if state.stage is Stage.FENCED else (resumed, ())
         case inputs.PairingAskedAnew() if state.stage is Stage.PAIRING:
             return end_engine(replace(state, restart_in=0.0), at_once=True)
+        case inputs.ProxyChanged() if state.stage in WITH_ENGINE and state.stage is not Stage.LOGGING_OUT:
+            return end_engine(replace(state, restart_in=0.0), at_once=False)
         case inputs.FlushEnded():
             return _flushed(state, happened, now, timings)
         case inputs.ReleaseEnded():
@@ -235,7 +237,7 @@ def _start_failed(state: SessionState, failed: inputs.EngineStartFailed, timings
     usable = state
     if failed.bad_file:  # a device that was never stored is lost with the file; one that was promised is looked for
         usable = replace(state, prepared=False, linked=False, secured=False, jid=state.jid if state.promised else None)
-    return try_again(usable, Trouble("EngineFailed", failed.message), timings)
+    return try_again(usable, Trouble(failed.reason, failed.message), timings)
 
 
 def _lost(state: SessionState, lost: inputs.AssignmentLost) -> Step:

@@ -154,7 +154,9 @@ class SessionSpec(WireModel):
     pairing: Pairing = Field(default_factory=Pairing, description="How the phone links the device.")
     webhook: Webhook | None = Field(default=None, description="Where events are delivered.")
     proxy_secret_ref: SecretKeyRef | None = Field(
-        default=None, description="A Secret with the proxy that the session's connection uses."
+        default=None,
+        description="The proxy (http or socks5 URL) of the session's connection. Workers may read the Secret "
+        "whatsam-proxies; for another one they need a Role of its own.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RETAIN,

@@ -31,6 +31,7 @@ from whatsam_core.storage.kinds import (
     PDBS,
     PODS,
     POOLS,
+    SECRETS,
     SESSIONS,
     Kind,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "PDBS",
     "PODS",
     "POOLS",
+    "SECRETS",
     "SESSIONS",
     "AlreadyExists",
     "Changed",

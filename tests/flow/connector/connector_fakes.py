@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from connector_virtual import START, VirtualClock
 
-from whatsam_connector.errors import DatabaseUnavailable
+from whatsam_connector.errors import DatabaseUnavailable, ProxyUnusable
 from whatsam_connector.journal import Position
 from whatsam_connector.lease.verdict import Answer
 from whatsam_connector.messages.rows import MessageView, NewMessage, ReceiptFor
@@ -31,7 +31,7 @@ from whatsam_connector.supervision import (
     SendResult,
 )
 from whatsam_core.lease import LeaseRecord, LeaseState
-from whatsam_core.resources.session import Handover, WhatsAppSession
+from whatsam_core.resources.session import Handover, SecretKeyRef, WhatsAppSession
 from whatsam_core.storage.cluster_errors import Conflict, NotFound, Unreachable
 from whatsam_core.storage.reflector import Changed, ReflectEvent, Removed, Snapshot
 
@@ -449,6 +449,20 @@ class FakeRows:
         await asyncio.sleep(0.005)
         if self.away:
             raise DatabaseUnavailable("PostgreSQL does not serve")
+
+
+class FakeProxies:
+    """Proxies that serve, until `trouble` is set."""
+
+    def __init__(self) -> None:
+        self.trouble: ProxyUnusable | None = None
+        self.asked: list[str] = []
+
+    async def usable(self, reference: SecretKeyRef) -> str:
+        self.asked.append(reference.name)
+        if self.trouble is not None:
+            raise self.trouble
+        return f"socks5://user:password@{reference.name}:1080"
 
 
 @dataclass

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from connector_fakes import JID, EngineRoom, FakeAuthState, FakeEngine, FakeLeases, FakeRows, FakeSessions, FakeTimer
+from connector_fakes import (
+    JID,
+    EngineRoom,
+    FakeAuthState,
+    FakeEngine,
+    FakeLeases,
+    FakeProxies,
+    FakeRows,
+    FakeSessions,
+    FakeTimer,
+)
 from connector_virtual import START, VirtualClock, until
 
 from whatsam_connector.assignments.plan import Me
@@ -45,6 +55,7 @@ class Rig:
     keeping: "asyncio.Task[KeeperEnd]"
     waiters: Waiters
     counted: list[str]
+    proxies: FakeProxies
 
     @property
     def status(self) -> WhatsAppSession:
@@ -97,6 +108,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
     living = LivingEngines(tenure, clock, timer, arm_timeout=2.0)
     sessions, state, rows, room, waiters = FakeSessions(), FakeAuthState(), FakeRows(), EngineRoom(), Waiters()
     counted: list[str] = []
+    proxies = FakeProxies()
 
     def may_work() -> bool:
         return tenure.holds(clock.boottime())
@@ -118,6 +130,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
         auth_state=state,
         mailroom=mailroom,
         objects=sessions,
+        proxies=proxies,
         clock=clock,
         timings=SessionTimings(**timings),
         starts=asyncio.Semaphore(8),
@@ -154,7 +167,22 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
         mailroom.ring_for_ever(lambda: [runner.key for runner in worker.running()], worker.wake)
     )
     try:
-        yield Rig(leases, timer, sessions, state, rows, room, tenure, living, keeper, worker, keeping, waiters, counted)
+        yield Rig(
+            leases,
+            timer,
+            sessions,
+            state,
+            rows,
+            room,
+            tenure,
+            living,
+            keeper,
+            worker,
+            keeping,
+            waiters,
+            counted,
+            proxies,
+        )
     finally:
         for task in (keeping, watching, ringing):
             task.cancel()

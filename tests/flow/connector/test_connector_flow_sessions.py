@@ -8,6 +8,7 @@ from connector_fakes import JID
 from connector_rig import UID, Rig, connector
 from connector_virtual import START, run, until
 
+from whatsam_connector.errors import ProxyUnusable
 from whatsam_connector.sessions import inputs
 from whatsam_connector.sessions.inputs import StopReason
 from whatsam_connector.state import PrepareOutcome
@@ -337,3 +338,37 @@ def test_every_stop_reason_ends_without_an_engine(tmp_path: Path) -> None:
 
     for why in StopReason:
         run(story(why))
+
+
+def test_a_dead_proxy_is_a_condition_and_no_engine_is_spent_on_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.proxies.trouble = ProxyUnusable("ProxyUnreachable", "the proxy cannot be reached")
+            rig.state.outcome, rig.state.jid = PrepareOutcome.RESTORED, JID
+            rig.sessions.put(jid=JID)
+            rig.sessions.spec(proxySecretRef={"name": "out", "key": "url"})
+            await until(lambda: "ProxyUnreachable" in {one.reason for one in rig.status.status.conditions})
+            assert reason(rig, ConditionType.CONNECTED) == ("False", "ProxyUnreachable")
+            await asyncio.sleep(300)
+            assert rig.room.engines == []
+            assert 2 <= len(rig.proxies.asked) < 100
+            rig.proxies.trouble = None
+            engine = await rig.engine(1)
+            assert engine.session.proxy == "socks5://user:password@out:1080"
+            rig.log_in(engine)
+            await rig.reaches(Phase.CONNECTED)
+
+    run(story())
+
+
+def test_another_proxy_means_another_engine(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            assert engine.session.proxy is None
+            rig.sessions.spec(proxySecretRef={"name": "out", "key": "url"})
+            again = await rig.engine(2)
+            assert again.session.proxy == "socks5://user:password@out:1080"
+            assert rig.room.living == [again]
+
+    run(story())

@@ -43,6 +43,7 @@ FROM_OUTSIDE: list[Input] = [
     inputs.LeaseResumed(),
     *(inputs.Stop(reason) for reason in StopReason),
     inputs.PairingAskedAnew(),
+    inputs.ProxyChanged(),
     inputs.AssignmentLost(),
     inputs.AssignmentLost(keep_files=True),
 ]
