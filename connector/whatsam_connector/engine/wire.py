@@ -16,6 +16,7 @@ import json
 import struct
 import types
 import typing
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,11 +80,19 @@ def _no_number(word: str) -> Any:
 class Decoder:
     """Turns bytes back into one of a fixed set of dataclasses, which are told apart by their class name."""
 
-    def __init__(self, *members: type) -> None:
-        self._members = {member.__name__: member for member in members}
+    def __init__(self, *members: type, lenient: bool = False) -> None:
+        """`lenient`: for what lies on disk longer than a version lives. Unknown fields are passed over, and missing
 
-    def decode(self, body: bytes) -> Any:
-        """Parse one message; raises WireError for anything that is not exactly one of the members."""
+        ones take their defaults, where they have any.
+        """
+        self._members = {member.__name__: member for member in members}
+        self._lenient = lenient
+
+    def decode(self, body: bytes, more: Callable[[type], dict[str, Any]] | None = None) -> Any:
+        """Parse one message; raises WireError for anything that is not exactly one of the members.
+
+        `more` gives the values of fields that did not travel in the JSON, for the class that it names.
+        """
         try:
             value = json.loads(body.decode("utf-8", "surrogatepass"), parse_constant=_no_number)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -94,7 +103,8 @@ class Decoder:
         name = fields.get(TAG)
         if not isinstance(name, str) or name not in self._members:
             raise WireError(f"unknown message {str(name)[:40]!r}")
-        return _parse_dataclass(self._members[name], fields)
+        member = self._members[name]
+        return _parse_dataclass(member, fields, more(member) if more else {}, lenient=self._lenient)
 
 
 @functools.cache
@@ -102,23 +112,38 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _parse_dataclass(cls: type, fields: dict[str, Any]) -> Any:
+@functools.cache
+def _names(cls: type) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of all fields, and of those without a default."""
+    fields = dataclasses.fields(cls)
+    needed = (field.name for field in fields if field.default is dataclasses.MISSING)
+    return frozenset(field.name for field in fields), frozenset(needed)
+
+
+def _parse_dataclass(cls: type, fields: dict[str, Any], ready: dict[str, Any], *, lenient: bool) -> Any:
     hints = _hints(cls)
-    expected = {field.name for field in dataclasses.fields(cls)}
-    if fields.get(TAG) != cls.__name__ or set(fields) - {TAG} != expected:
+    every, needed = _names(cls)
+    names = (fields.keys() - {TAG}) | ready.keys()
+    fits = needed <= names if lenient else not names ^ every
+    if fields.get(TAG) != cls.__name__ or not fits:
         raise WireError(f"the fields of {cls.__name__} do not fit")
-    return cls(**{name: _parse(hints[name], fields[name], f"{cls.__name__}.{name}") for name in expected})
+    parsed = {
+        name: _parse(hints[name], fields[name], f"{cls.__name__}.{name}", lenient)
+        for name in names & every
+        if name not in ready
+    }
+    return cls(**parsed, **ready)
 
 
-def _parse(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return for each kind of type
+def _parse(hint: Any, value: Any, where: str, lenient: bool) -> Any:  # noqa: PLR0911 - one return for each kind of type
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return _parse_union(hint, value, where)
+        return _parse_union(hint, value, where, lenient)
     if origin is tuple:
         if not isinstance(value, list):
             raise WireError(f"{where}: not a list")
         item_hint = typing.get_args(hint)[0]
-        return tuple(_parse(item_hint, item, where) for item in typing.cast("list[Any]", value))
+        return tuple(_parse(item_hint, item, where, lenient) for item in typing.cast("list[Any]", value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is bytes:
@@ -133,24 +158,24 @@ def _parse(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one ret
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise WireError(f"{where}: not an object")
-        return _parse_dataclass(typing.cast("type", hint), typing.cast("dict[str, Any]", value))
+        return _parse_dataclass(typing.cast("type", hint), typing.cast("dict[str, Any]", value), {}, lenient=lenient)
     if type(value) is not hint:
         raise WireError(f"{where}: not a {getattr(hint, '__name__', hint)}")
     return value
 
 
-def _parse_union(hint: Any, value: Any, where: str) -> Any:
+def _parse_union(hint: Any, value: Any, where: str, lenient: bool) -> Any:
     members = [member for member in typing.get_args(hint) if member is not type(None)]
     if value is None:
         if len(members) == len(typing.get_args(hint)):
             raise WireError(f"{where}: null")
         return None
     if len(members) == 1:
-        return _parse(members[0], value, where)
+        return _parse(members[0], value, where, lenient)
     name = typing.cast("dict[str, Any]", value).get(TAG) if isinstance(value, dict) else None
     for member in members:
         if member.__name__ == name:
-            return _parse(member, value, where)
+            return _parse(member, value, where, lenient)
     raise WireError(f"{where}: unknown {str(name)[:40]!r}")
 
 

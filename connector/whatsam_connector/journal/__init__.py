@@ -8,22 +8,43 @@ restarts of both. See `layout` for the format.
 from whatsam_connector.journal.layout import BEGINNING, JournalError, Position
 from whatsam_connector.journal.reader import Entry, Reader
 from whatsam_connector.journal.records import (
+    CallStep,
+    GroupMember,
+    GroupRole,
+    InboundCall,
+    InboundGroup,
+    InboundGroupChange,
+    InboundHistory,
+    InboundIdentityChange,
     InboundMessage,
+    InboundPicture,
     InboundReceipt,
     InboundUndecryptable,
+    InboundUnreadable,
     JournalRecord,
     ReceiptKind,
     UnknownRecord,
 )
-from whatsam_connector.journal.writer import JournalBusy, JournalWriteError, Writer
+from whatsam_connector.journal.writer import JournalBusy, JournalClosed, JournalWriteError, Writer
 
 __all__ = [
     "BEGINNING",
+    "CallStep",
     "Entry",
+    "GroupMember",
+    "GroupRole",
+    "InboundCall",
+    "InboundGroup",
+    "InboundGroupChange",
+    "InboundHistory",
+    "InboundIdentityChange",
     "InboundMessage",
+    "InboundPicture",
     "InboundReceipt",
     "InboundUndecryptable",
+    "InboundUnreadable",
     "JournalBusy",
+    "JournalClosed",
     "JournalError",
     "JournalRecord",
     "JournalWriteError",

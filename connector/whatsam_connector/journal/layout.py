@@ -2,7 +2,7 @@
 
 A journal is a folder:
 
-* `<segment number, 12 digits>.segment`: a 8-byte header, then records: 4-byte big-endian length of the payload, 4-byte
+* `<segment number, 12 digits>.segment`: an 8-byte header, then records: 4-byte big-endian length of the payload, 4-byte
   CRC-32 over length and payload, payload. A writer never continues a segment that it did not create: a tail that a
   crash has torn therefore stays at the end of its file, and whatever follows is in a file with a higher number.
 * `acknowledged`: JSON with the position behind the last record that the reader is done with; replaced atomically.
@@ -19,14 +19,16 @@ from pathlib import Path
 
 from whatsam_core.errors import WhatsamError
 
-HEADER = b"WSJRNL\x00\x01"
-"""Magic and version of a segment file."""
+HEADER = b"WSJRNL\x00\x02"
+"""Magic and version of a segment file. An older reader stops at it: it would take new records for unknown ones."""
+READABLE_HEADERS = frozenset({HEADER, b"WSJRNL\x00\x01"})
+"""Version 1 has the same frames, with JSON in all of them (see `payload`)."""
 
 ACKNOWLEDGED = "acknowledged"
 LOCK = "lock"
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
-"""A length above this is no record: WhatsApp's messages without media are some kilobytes."""
+"""A length above this is no record: WhatsApp's messages without media are some kilobytes, history comes in parts."""
 
 _PREFIX = struct.Struct(">II")
 PREFIX_BYTES = _PREFIX.size

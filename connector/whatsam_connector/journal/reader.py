@@ -13,13 +13,15 @@ from whatsam_connector.journal import acknowledged
 from whatsam_connector.journal.layout import (
     BEGINNING,
     HEADER,
+    READABLE_HEADERS,
     JournalError,
     Position,
     segment_path,
     segments,
     unpack,
 )
-from whatsam_connector.journal.records import JournalRecord, UnknownRecord, from_payload
+from whatsam_connector.journal.payload import from_payload
+from whatsam_connector.journal.records import JournalRecord, UnknownRecord
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -115,7 +117,7 @@ class Reader:
         with file:
             if base < len(HEADER):
                 header = file.read(len(HEADER))
-                if header != HEADER:
+                if header not in READABLE_HEADERS:
                     if len(header) == len(HEADER):
                         raise JournalError("a segment of the journal has a format that this version does not know")
                     return

@@ -20,7 +20,8 @@ from whatsam_connector.journal.layout import (
     segment_path,
     segments,
 )
-from whatsam_connector.journal.records import JournalRecord, to_payload
+from whatsam_connector.journal.payload import to_payload
+from whatsam_connector.journal.records import JournalRecord
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown beyond this is closed: acknowledged space comes back in pieces of this size."""
@@ -28,6 +29,10 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 
 class JournalBusy(JournalError):
     """Another process still writes this journal: the engine before this one is not dead."""
+
+
+class JournalClosed(JournalError):
+    """The session has left this process: another one may write this journal by now."""
 
 
 class JournalWriteError(JournalError):
@@ -47,6 +52,7 @@ class Writer:
         self._append_lock = threading.Lock()
         self._file_lock = threading.Lock()  # held while the open file changes or is synced
         self._broken = False
+        self._closed = False
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -74,9 +80,14 @@ class Writer:
         return self._position
 
     def append(self, record: JournalRecord) -> Position:
-        """Write one record and return the place behind it. Raises JournalWriteError; then nothing can be appended."""
+        """Write one record and return the place behind it. Raises JournalWriteError; then nothing can be appended.
+
+        Raises JournalClosed after `close`.
+        """
         data = pack(to_payload(record))
         with self._append_lock:
+            if self._closed:
+                raise JournalClosed("the journal was closed")
             if self._broken:
                 raise JournalWriteError("the journal failed before")
             try:
@@ -94,6 +105,8 @@ class Writer:
         """Wait until everything appended before the call survives a power cut; return the place behind it."""
         with self._file_lock:
             position = self._position
+            if self._closed:
+                return position
             try:
                 os.fdatasync(self._descriptor)
             except OSError as error:
@@ -102,10 +115,18 @@ class Writer:
             return position
 
     def close(self) -> None:
-        """Sync, close the files and give the lock back."""
-        self.sync()
-        os.close(self._descriptor)
-        os.close(self._lock)
+        """Sync, close the files and give the lock back. From here on `append` refuses and `sync` has nothing to do.
+
+        Both locks: a descriptor that is closed under an append may be another journal's by the time of the write.
+        """
+        with self._append_lock:
+            self.sync()
+            with self._file_lock:
+                if self._closed:
+                    return
+                self._closed = True
+                os.close(self._descriptor)
+                os.close(self._lock)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -139,7 +139,7 @@ def test_a_writer_whose_disk_has_refused_stays_broken(tmp_path: Path, monkeypatc
 
 def test_a_record_of_a_newer_engine_does_not_stop_the_reader(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
-    payload = json.dumps({"is": "InboundCall", "event_id": "x"}).encode()
+    payload = json.dumps({"is": "InboundTelepathy", "event_id": "x"}).encode()
     with segment_path(tmp_path, 1).open("ab") as file:
         file.write(pack(payload))
     writer.append(MESSAGE)
@@ -147,7 +147,7 @@ def test_a_record_of_a_newer_engine_does_not_stop_the_reader(tmp_path: Path) -> 
 
 
 def test_a_segment_of_another_format_is_reported(tmp_path: Path) -> None:
-    segment_path(tmp_path, 1).write_bytes(b"WSJRNL\x00\x02rest")
+    segment_path(tmp_path, 1).write_bytes(b"WSJRNL\x00\x03rest")
     with pytest.raises(JournalError):
         list(Reader(tmp_path))
 
