@@ -11,6 +11,8 @@ from pathlib import Path
 from aiohttp import web
 
 from whatsam_simulator.clock import Clock
+from whatsam_simulator.contacts.authoring import Authoring
+from whatsam_simulator.contacts.memory import Memory
 from whatsam_simulator.contacts.phone import Phone
 from whatsam_simulator.contacts.receiving import Receiving
 from whatsam_simulator.contacts.sending import Sending
@@ -75,11 +77,13 @@ class Simulation:
         chain = certificate_chain(self.root, static.public, clock.seconds())
         self.context = Context(World(), Journal(clock), clock)
         self.storage.load(self.context.world)
-        self.receiving = Receiving(self.context)
+        self.memory = Memory()
+        self.receiving = Receiving(self.context, self.memory)
         self.delivery = Delivery(self.context, self.receiving)
-        self.sending = Sending(self.context, self.delivery)
-        self.receiving.connect(self.delivery, self.sending)
-        self.phone = Phone(self.context, self.sending)
+        self.sending = Sending(self.context, self.delivery, self.memory)
+        self.authoring = Authoring(self.context, self.memory)
+        self.phone = Phone(self.context, self.sending, self.memory)
+        self.receiving.connect(self.delivery, self.sending, self.phone)
         self.pairing = Pairing(self.context)
         self._login = Login(self.context)
         self.groups = Groups(self.context, self.delivery)

@@ -1,46 +1,19 @@
-"""WhatsApp's message protobuf, as far as phones and contacts write and read it (`waE2E.Message`)."""
+"""Reads WhatsApp's message protobuf (`waE2E.Message`), as phones and contacts see it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from whatsam_simulator.crypto.media import SealedMedia
+from whatsam_simulator.contacts import fields as numbers
+from whatsam_simulator.contacts.details import ContactCard, Details, LinkPreview, Place, Target
+from whatsam_simulator.contacts.fields import MEDIA, MediaFields
 from whatsam_simulator.errors import MalformedInput
-from whatsam_simulator.wire.protobuf import Fields, decode, encode
+from whatsam_simulator.wire.protobuf import Fields, decode
 
-CONVERSATION, SENDER_KEY_DISTRIBUTION, EXTENDED_TEXT, PROTOCOL, DEVICE_SENT = 1, 2, 6, 12, 31
-REACTION = 46
-WRAPPERS = (37, 40, 53, 55, 59)
-"""View once, ephemeral, document with caption: a message inside field 1."""
-HISTORY_SYNC, KEY_SHARE = 5, 6
-"""Types of a protocol message."""
-
-
-@dataclass(frozen=True)
-class MediaFields:
-    """Field numbers of one kind of media message."""
-
-    message: int
-    mimetype: int
-    plain_sha256: int
-    size: int
-    key: int
-    sealed_sha256: int
-    path: int
-    url: int = 1
-    caption: int | None = None
-    file_name: int | None = None
-
-
-MEDIA = {
-    "image": MediaFields(3, mimetype=2, plain_sha256=4, size=5, key=8, sealed_sha256=9, path=11, caption=3),
-    "document": MediaFields(
-        7, mimetype=2, plain_sha256=4, size=5, key=7, sealed_sha256=9, path=10, caption=20, file_name=8
-    ),
-    "audio": MediaFields(8, mimetype=2, plain_sha256=3, size=4, key=7, sealed_sha256=8, path=9),
-    "video": MediaFields(9, mimetype=2, plain_sha256=3, size=4, key=6, sealed_sha256=11, path=13, caption=7),
-    "sticker": MediaFields(26, mimetype=5, plain_sha256=2, size=9, key=4, sealed_sha256=3, path=8),
-}
+MAX_DEPTH = 6
+"""Messages inside messages; more is refused."""
+_EMPTY = Fields(b"")
 
 
 @dataclass(frozen=True)
@@ -61,7 +34,7 @@ class Content:
     """What a receiver sees in a message."""
 
     kind: str
-    """`text`, a kind of media, `reaction`, `protocol`, `sender-key`, or `other`."""
+    """`text`, a kind of media, `location` …; `protocol`, `sender-key` or `other` for what no person sees."""
     text: str | None = None
     media: MediaReference | None = None
     own: bool = False
@@ -70,48 +43,11 @@ class Content:
     """The chat of such a copy."""
     distribution: bytes | None = None
     """A sender key for the group that the message came in."""
-
-
-def compose_text(text: str) -> bytes:
-    return encode((CONVERSATION, text))
-
-
-def compose_media(
-    kind: str,
-    media: SealedMedia,
-    host: str,
-    path: str,
-    *,
-    mimetype: str,
-    caption: str | None,
-    file_name: str | None,
-) -> bytes:
-    """A media message whose file lies at `path` on `host`."""
-    fields = MEDIA[kind]
-    values: list[tuple[int, int | str | bytes | None]] = [
-        (fields.url, host + path),
-        (fields.mimetype, mimetype),
-        (fields.plain_sha256, media.plain_sha256),
-        (fields.size, media.size),
-        (fields.key, media.key),
-        (fields.sealed_sha256, media.sealed_sha256),
-        (fields.path, path),
-    ]
-    if fields.caption is not None:
-        values.append((fields.caption, caption))
-    if fields.file_name is not None:
-        values.append((fields.file_name, file_name))
-    return encode((fields.message, encode(*values)))
-
-
-def compose_own_copy(destination: str, message: bytes) -> bytes:
-    """The copy for the sender's other devices."""
-    return encode((DEVICE_SENT, encode((1, destination), (2, message))))
-
-
-def with_distribution(message: bytes, group: str, distribution: bytes) -> bytes:
-    """A message that also (or, with an empty `message`, only) brings a sender key."""
-    return message + encode((SENDER_KEY_DISTRIBUTION, encode((1, group), (2, distribution))))
+    details: Details = field(default_factory=Details)
+    message: Fields = field(default=_EMPTY, repr=False)
+    """The message inside all wrappers."""
+    secret: bytes | None = None
+    """What votes and reactions to this message are encrypted with."""
 
 
 def read(plain: bytes) -> Content:
@@ -120,45 +56,188 @@ def read(plain: bytes) -> Content:
 
 
 def _read(fields: Fields, depth: int) -> Content:
-    if depth > 4:
+    if depth > MAX_DEPTH:
         raise MalformedInput("messages nested too deep")
     distribution = None
-    if SENDER_KEY_DISTRIBUTION in fields:
-        distribution = fields.message(SENDER_KEY_DISTRIBUTION).data_or_none(2)
-    if DEVICE_SENT in fields:
-        sent = fields.message(DEVICE_SENT)
+    if numbers.SENDER_KEY_DISTRIBUTION in fields:
+        distribution = fields.message(numbers.SENDER_KEY_DISTRIBUTION).data_or_none(2)
+    if numbers.DEVICE_SENT in fields:
+        sent = fields.message(numbers.DEVICE_SENT)
         inner = _read(sent.message(2), depth + 1)
-        return replace(inner, own=True, destination=sent.text(1, ""), distribution=inner.distribution or distribution)
-    for wrapper in WRAPPERS:
-        if wrapper in fields:
-            return replace(_read(fields.message(wrapper).message(1), depth + 1), distribution=distribution)
-    return _plain(fields, distribution)
+        read_inner = replace(inner, own=True, destination=sent.text(1, ""))
+    else:
+        wrapper = next((number for number in numbers.WRAPPERS if number in fields), None)
+        if wrapper is None:
+            read_inner = _plain(fields)
+        else:
+            read_inner = _read(fields.message(wrapper).message(1), depth + 1)
+            if wrapper in numbers.VIEW_ONCE_WRAPPERS:
+                read_inner.details.view_once = True
+            elif wrapper == numbers.EPHEMERAL:
+                read_inner.details.ephemeral = True
+    secret = read_inner.secret
+    if secret is None and numbers.MESSAGE_CONTEXT in fields:
+        secret = fields.message(numbers.MESSAGE_CONTEXT).data_or_none(numbers.MESSAGE_SECRET)
+        read_inner.details.secret = secret is not None
+    return replace(read_inner, distribution=read_inner.distribution or distribution, secret=secret)
 
 
-def _plain(fields: Fields, distribution: bytes | None) -> Content:
-    if CONVERSATION in fields:
-        return Content("text", fields.text(CONVERSATION), distribution=distribution)
-    if EXTENDED_TEXT in fields:
-        return Content("text", fields.message(EXTENDED_TEXT).text(1, ""), distribution=distribution)
-    for kind, numbers in MEDIA.items():
-        if numbers.message in fields:
-            return _media(kind, numbers, fields.message(numbers.message), distribution)
-    if REACTION in fields:
-        return Content("reaction", fields.message(REACTION).text(2, ""), distribution=distribution)
-    if PROTOCOL in fields:
-        return Content("protocol", distribution=distribution)
-    return Content("other" if distribution is None else "sender-key", distribution=distribution)
+def _plain(fields: Fields) -> Content:
+    if numbers.CONVERSATION in fields:
+        return Content("text", fields.text(numbers.CONVERSATION), message=fields)
+    details = Details()
+    for number in fields.numbers:
+        media_kind, reader = _MEDIA_BY_NUMBER.get(number), _READERS.get(number)
+        if media_kind is None and reader is None:
+            continue
+        inner = fields.message(number)
+        context = numbers.OTHER_CONTEXT_INFO.get(number, numbers.CONTEXT_INFO)
+        if number != numbers.PROTOCOL and context in inner:
+            _context(inner.message(context), details)
+        if media_kind is not None:
+            return _media(media_kind, MEDIA[media_kind], inner, details, fields)
+        if reader is not None:
+            kind, text = reader(inner, details)
+            return Content(kind, text, details=details, message=fields)
+    kind = "sender-key" if numbers.SENDER_KEY_DISTRIBUTION in fields else "other"
+    return Content(kind, details=details, message=fields)
 
 
-def _media(kind: str, numbers: MediaFields, fields: Fields, distribution: bytes | None) -> Content:
+def _context(context: Fields, details: Details) -> None:
+    details.quoted_id = context.text(1, "") or None
+    details.quoted_sender = context.text(2, "") or None
+    if 3 in context:
+        details.quoted_text = _read(context.message(3), 1).text
+    details.mentions = [jid.decode(errors="replace") for jid in context.every(15)]
+    details.forwarded = context.flag(22)
+    details.expiration = context.integer(25, 0)
+
+
+def _optional(fields: Fields, number: int) -> str | None:
+    return fields.text(number, "") or None
+
+
+def target_of(key: Fields) -> Target:
+    """A `MessageKey`."""
+    return Target(id=key.text(3, ""), chat=key.text(1, ""), from_me=key.flag(2), participant=_optional(key, 4))
+
+
+def _text(inner: Fields, details: Details) -> tuple[str, str | None]:
+    if 2 in inner or 6 in inner:
+        details.preview = LinkPreview(
+            url=inner.text(2, ""),
+            title=_optional(inner, 6),
+            description=_optional(inner, 5),
+            thumbnail_size=len(inner.data_or_none(16) or b""),
+        )
+    return "text", inner.text(1, "")
+
+
+def _contact(inner: Fields, details: Details) -> tuple[str, str | None]:
+    details.contacts = [ContactCard(name=inner.text(1, ""), vcard=inner.text(16, ""))]
+    return "contact", inner.text(1, "")
+
+
+def _contacts(inner: Fields, details: Details) -> tuple[str, str | None]:
+    cards = [Fields(card) for card in inner.every(2)]
+    details.contacts = [ContactCard(name=card.text(1, ""), vcard=card.text(16, "")) for card in cards]
+    return "contacts", inner.text(1, "")
+
+
+def _location(inner: Fields, details: Details) -> tuple[str, str | None]:
+    details.place = Place(
+        latitude=inner.double(1), longitude=inner.double(2), name=_optional(inner, 3), address=_optional(inner, 4)
+    )
+    return "location", _optional(inner, 11)
+
+
+def _live_location(inner: Fields, details: Details) -> tuple[str, str | None]:
+    details.place = Place(
+        latitude=inner.double(1),
+        longitude=inner.double(2),
+        accuracy=inner.integer(3, 0) or None,
+        sequence=inner.integer(7, 0) or None,
+    )
+    return "live_location", _optional(inner, 6)
+
+
+def _invite(inner: Fields, details: Details) -> tuple[str, str | None]:
+    details.invite_code = _optional(inner, 2)
+    return "group_invite", _optional(inner, 6)
+
+
+def _reaction(inner: Fields, details: Details) -> tuple[str, str | None]:
+    if 1 in inner:
+        details.target = target_of(inner.message(1))
+    return "reaction", inner.text(2, "")
+
+
+def _encrypted_reaction(inner: Fields, details: Details) -> tuple[str, str | None]:
+    if 1 in inner:
+        details.target = target_of(inner.message(1))
+    return "encrypted_reaction", None
+
+
+def _poll(inner: Fields, details: Details) -> tuple[str, str | None]:
+    details.options = [Fields(option).text(1, "") for option in inner.every(3)]
+    details.selectable = inner.integer(4, 0)
+    return "poll", inner.text(2, "")
+
+
+def _vote(inner: Fields, details: Details) -> tuple[str, str | None]:
+    if 1 in inner:
+        details.target = target_of(inner.message(1))
+    return "vote", None
+
+
+def _protocol(inner: Fields, details: Details) -> tuple[str, str | None]:
+    kind = inner.integer(2, 0)
+    if 1 in inner:
+        details.target = target_of(inner.message(1))
+    if kind == numbers.REVOKE and 1 in inner:
+        return "revoke", None
+    if kind == numbers.MESSAGE_EDIT and 14 in inner:
+        edited = _read(inner.message(14), 1)
+        details.mentions = edited.details.mentions
+        return "edit", edited.text
+    if kind == numbers.EPHEMERAL_SETTING:
+        details.expiration = inner.integer(4, 0)
+        return "timer", None
+    return "protocol", None
+
+
+def _media(kind: str, at: MediaFields, inner: Fields, details: Details, message: Fields) -> Content:
     reference = MediaReference(
         kind,
-        fields.text(numbers.path),
-        fields.data(numbers.key),
-        fields.data(numbers.plain_sha256),
-        fields.integer(numbers.size, 0),
-        fields.text(numbers.mimetype, ""),
-        fields.text(numbers.file_name) if numbers.file_name is not None and numbers.file_name in fields else None,
+        inner.text(at.path),
+        inner.data(at.key),
+        inner.data(at.plain_sha256),
+        inner.integer(at.size, 0),
+        inner.text(at.mimetype, ""),
+        inner.text(at.file_name) if at.file_name is not None and at.file_name in inner else None,
     )
-    caption = fields.text(numbers.caption) if numbers.caption is not None and numbers.caption in fields else None
-    return Content(kind, caption, reference, distribution=distribution)
+    details.seconds, details.height, details.width = (
+        inner.integer(number, 0) or None if number is not None else None for number in (at.seconds, at.height, at.width)
+    )
+    details.view_once = at.view_once is not None and inner.flag(at.view_once)
+    details.thumbnail_size = len((inner.data_or_none(at.thumbnail) if at.thumbnail else None) or b"")
+    caption = _optional(inner, at.caption) if at.caption is not None else None
+    if at.flag is not None and inner.flag(at.flag):
+        kind = {base: flagged for flagged, base in numbers.FLAGGED.items()}[kind]
+    return Content(kind, caption, reference, details=details, message=message)
+
+
+_MEDIA_BY_NUMBER = {media.message: kind for kind, media in MEDIA.items()}
+_READERS: dict[int, Callable[[Fields, Details], tuple[str, str | None]]] = {
+    numbers.EXTENDED_TEXT: _text,
+    numbers.CONTACT: _contact,
+    numbers.CONTACTS: _contacts,
+    numbers.LOCATION: _location,
+    numbers.LIVE_LOCATION: _live_location,
+    numbers.GROUP_INVITE: _invite,
+    numbers.REACTION: _reaction,
+    numbers.ENCRYPTED_REACTION: _encrypted_reaction,
+    numbers.VOTE: _vote,
+    numbers.PROTOCOL: _protocol,
+    **dict.fromkeys(numbers.POLLS, _poll),
+}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 
 from pydantic import BaseModel, Field
+
+from whatsam_simulator.contacts.details import Details
 
 MAX_ENTRIES = 20_000
 """Per account; the oldest go first."""
@@ -19,7 +22,7 @@ class InboxMedia(BaseModel):
     file_name: str | None = None
 
 
-class InboxMessage(BaseModel):
+class InboxMessage(Details):
     """One message as a phone or contact saw it. A message that becomes readable by a retry appears a second time."""
 
     sequence: int = Field(description="Grows by arrival; `after=` takes it")
@@ -32,12 +35,21 @@ class InboxMessage(BaseModel):
     readable: bool
     reason: str | None = Field(default=None, description="Why it is not readable")
     kind: str = Field(
-        description="text, image, video, audio, document, sticker, reaction, protocol, other; empty: not readable"
+        description="text, image, video, gif, ptv, audio, voice, document, sticker, location, live_location, contact, "
+        "contacts, poll, vote, reaction, edit, revoke, timer, group_invite, protocol, other; empty: not readable"
     )
     text: str | None = None
     media: InboxMedia | None = None
+    raw: str = Field(default="", description="The `Message` protobuf as it was decrypted, base64")
+    type: str = Field(default="", description="The stanza's type: text, media, poll, reaction")
+    edit: str | None = Field(default=None, description="The stanza's edit attribute: 1 edit, 7 revoke, 8 admin revoke")
     received_at: datetime
     read: bool = Field(default=False, description="The control API has marked it as read")
+
+    @property
+    def protobuf(self) -> bytes:
+        """The bytes of `raw`."""
+        return base64.b64decode(self.raw)
 
 
 class InboxReceipt(BaseModel):

@@ -6,11 +6,12 @@ import os
 import zlib
 from dataclasses import dataclass
 
-from whatsam_simulator.contacts.content import HISTORY_SYNC, KEY_SHARE, PROTOCOL
+from whatsam_simulator.contacts.fields import HISTORY_SYNC, KEY_SHARE, PROTOCOL
+from whatsam_simulator.contacts.memory import Memory
 from whatsam_simulator.contacts.sending import Sending
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.wire.jid import PHONE_SERVER, Jid
-from whatsam_simulator.wire.protobuf import encode
+from whatsam_simulator.wire.protobuf import Fields, encode
 from whatsam_simulator.world.records import Account, Device
 
 INITIAL_BOOTSTRAP, RECENT = 0, 3
@@ -28,9 +29,10 @@ class HistoryEntry:
 class Phone:
     """Acts for phones; each call reaches all companions that have keys."""
 
-    def __init__(self, context: Context, sending: Sending) -> None:
+    def __init__(self, context: Context, sending: Sending, memory: Memory) -> None:
         self._context = context
         self._sending = sending
+        self._memory = memory
 
     def welcome(self, device: Device) -> None:
         """A companion is online for the first time: it gets the app-state key and an empty first history."""
@@ -52,6 +54,9 @@ class Phone:
         """Past messages of one chat for every companion; returns the messages' ids."""
         plain = self._history(RECENT, Jid(chat, PHONE_SERVER), entries)
         return [self._sending.send_to_self(account, plain, device) for device in account.companions]
+
+    def answer_peer(self, companion: Device, message_id: str, protocol: Fields) -> None:
+        """A companion's request to its phone."""
 
     def _key_share(self) -> bytes:
         milliseconds = int(self._context.clock.now().wall.timestamp() * 1000)

@@ -5,11 +5,15 @@ It refuses what a real peer refuses (used counters, wrong MACs and signatures); 
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Protocol
 
+from whatsam_simulator.contacts import fields
+from whatsam_simulator.contacts.compose import option_hash
 from whatsam_simulator.contacts.content import Content, MediaReference, read
 from whatsam_simulator.contacts.inbox import Inbox, InboxMedia, InboxMessage, InboxReceipt
+from whatsam_simulator.contacts.memory import Known, Memory, open_vote
 from whatsam_simulator.crypto import ratchet
 from whatsam_simulator.crypto.device_identity import check_attached
 from whatsam_simulator.crypto.keys import raw_public
@@ -21,6 +25,7 @@ from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.server.prekeys import prekey_node, signed_prekey_node
 from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
 from whatsam_simulator.wire.node import Node, element
+from whatsam_simulator.wire.protobuf import Fields, decode
 from whatsam_simulator.world.records import Account, Device
 
 MAX_RETRIES = 4
@@ -31,6 +36,12 @@ class RetryAnswerer(Protocol):
     """What answers a retry receipt for a phone or contact."""
 
     def answer_retry(self, device: Device, receipt: Node) -> None: ...
+
+
+class PeerAnswerer(Protocol):
+    """What answers requests of companions to their phone."""
+
+    def answer_peer(self, companion: Device, message_id: str, protocol: Fields) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -45,16 +56,18 @@ class _Parties:
 class Receiving:
     """Implements `delivery.SimulatedReceiver`; `connect` completes it, since deliveries and answers need each other."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, memory: Memory) -> None:
         self._context = context
+        self._memory = memory
         self._inboxes: dict[str, Inbox] = {}
         self._retries: dict[tuple[str, str, str], int] = {}
         self._media: dict[tuple[str, str], MediaReference] = {}
         self._delivery: Delivery | None = None
         self._answerer: RetryAnswerer | None = None
+        self._phone: PeerAnswerer | None = None
 
-    def connect(self, delivery: Delivery, answerer: RetryAnswerer) -> None:
-        self._delivery, self._answerer = delivery, answerer
+    def connect(self, delivery: Delivery, answerer: RetryAnswerer, phone: PeerAnswerer) -> None:
+        self._delivery, self._answerer, self._phone = delivery, answerer, phone
 
     def inbox(self, number: str) -> Inbox:
         return self._inboxes.setdefault(number, Inbox())
@@ -100,7 +113,7 @@ class Receiving:
         failure: ProtocolError | None = None
         for part in message.every("enc"):
             try:
-                content = self._open(device.signal, parties, message, part)
+                content, plain = self._open(device.signal, parties, message, part)
             except UsedMessageKey as error:
                 self._step(MessageStep.DROPPED, parties, device, message, str(error))
                 if self._context.faults.used_keys == "retry":
@@ -109,24 +122,26 @@ class Receiving:
                 self._violation(error, sender, message)
                 failure = error
             else:
-                self._keep(device, parties, message, content)
+                self._keep(device, parties, message, content, plain)
         self._answer(device, parties, message, failure)
 
-    def _open(self, signal: SignalDevice, parties: _Parties, message: Node, part: Node) -> Content:
+    def _open(self, signal: SignalDevice, parties: _Parties, message: Node, part: Node) -> tuple[Content, bytes]:
         kind, faults, group = part.get("type") or "", self._context.faults, str(parties.chat)
         peer = str(parties.sender.lid)
         if kind == "skmsg":
-            return read(unpad(signal.sender_keys_of(group, peer).decrypt(part.data)))
+            plain = unpad(signal.sender_keys_of(group, peer).decrypt(part.data))
+            return read(plain), plain
         if faults.unreadable_at_contacts:
             faults.unreadable_at_contacts -= 1
             raise NoSession("unreadable by order of the control API")
         if kind == "pkmsg":
             self._check_identity(parties.sender, message, part.data)
-        content = read(signal.decrypt(peer, kind, part.data))
+        plain = signal.decrypt(peer, kind, part.data)
+        content = read(plain)
         if content.distribution is not None and parties.group:
             keys = signal.sender_keys_of(group, peer)
             keys.learn(content.distribution, replace=faults.repeated_sender_key == "replace")
-        return content
+        return content, plain
 
     def _check_identity(self, sender: Device, message: Node, data: bytes) -> None:
         """The first message of a companion must prove that the account vouches for it."""
@@ -140,17 +155,58 @@ class Receiving:
             account = self._context.world.account(sender.number)
             check_attached(attached.data, account.keys.public, sender.identity)
 
-    def _keep(self, device: Device, parties: _Parties, message: Node, content: Content) -> None:
+    def _keep(self, device: Device, parties: _Parties, message: Node, content: Content, plain: bytes) -> None:
         message_id = message.text("id")
         if content.kind == "sender-key":
             return
         self._step(MessageStep.READ, parties, device, message, content.kind)
         if content.media is not None:
             self._media[device.number, message_id] = content.media
-        self._add(device, parties, message, content, None)
+        if content.kind == "vote":
+            self._read_vote(device, parties, content)
+        if content.kind == "protocol" and parties.sender.number == device.number and self._phone is not None:
+            self._phone.answer_peer(parties.sender, message_id, content.message.message(fields.PROTOCOL))
+        self._remember(device, parties, message, content)
+        self._add(device, parties, message, content, plain=plain)
+
+    def _remember(self, device: Device, parties: _Parties, message: Node, content: Content) -> None:
+        chat = parties.chat.bare
+        own = parties.sender.number == device.number
+        if own and not parties.group:
+            chat = message.get_jid("recipient") or Jid.parse(content.destination or str(chat))
+        account = self._context.world.account(device.number)
+        known = Known(
+            message.text("id"),
+            self._context.world.account(parties.sender.number),
+            chat,
+            from_me=own,
+            message=content.message.raw,
+            at=message.number("t", 0),
+            secret=content.secret,
+            options=tuple(content.details.options),
+        )
+        self._memory.remember(account, known)
+
+    def _read_vote(self, device: Device, parties: _Parties, content: Content) -> None:
+        """Fills in what was voted for, when the poll is known."""
+        target = content.details.target
+        poll = self._memory.find(device.number, target.id) if target is not None else None
+        if poll is None:
+            return
+        sealed = content.message.message(fields.VOTE).message(2)
+        voter = self._context.world.account(parties.sender.number)
+        chosen = set(decode(open_vote(poll, voter, sealed.data(1), sealed.data(2))).every(1))
+        content.details.options = [option for option in poll.options if option_hash(option) in chosen]
 
     def _add(
-        self, device: Device, parties: _Parties, message: Node, content: Content | None, reason: str | None
+        self,
+        device: Device,
+        parties: _Parties,
+        message: Node,
+        content: Content | None,
+        *,
+        reason: str | None = None,
+        plain: bytes = b"",
     ) -> None:
         inbox, media = self.inbox(device.number), content.media if content else None
         file = None
@@ -161,6 +217,7 @@ class Receiving:
         own = content.own if content else parties.sender.number == device.number
         inbox.add(
             InboxMessage.model_construct(
+                **(content.details.__dict__ if content else {}),
                 sequence=inbox.next(),
                 id=message.text("id"),
                 chat=self._chat(parties, message, content),
@@ -173,6 +230,9 @@ class Receiving:
                 kind=content.kind if content else "",
                 text=content.text if content else None,
                 media=file,
+                raw=base64.b64encode(plain).decode(),
+                type=message.get("type") or "",
+                edit=message.get("edit"),
                 received_at=self._context.clock.now().wall,
                 read=False,
             )
@@ -202,7 +262,7 @@ class Receiving:
         asked = self._retries[key] = self._retries.get(key, 0) + 1
         if asked == 1:
             self._step(MessageStep.UNREADABLE, parties, device, message, str(failure))
-            self._add(device, parties, message, None, str(failure))
+            self._add(device, parties, message, None, reason=str(failure))
         if asked > MAX_RETRIES or signal is None:
             return
         attrs = {"count": asked, "id": message_id, "t": message.get("t"), "v": 1}
@@ -228,16 +288,14 @@ class Receiving:
             return {**attrs, "from": parties.chat, "participant": device.lid, "participant_pn": device.pn}
         return {**attrs, "from": device.lid, "sender_pn": device.pn}
 
-    def mark_read(self, account: Account, message: InboxMessage) -> None:
-        """The person has opened the chat: every device of the sender gets a read receipt."""
+    def mark(self, account: Account, message: InboxMessage, kind: str) -> None:
+        """The person has opened the chat, or played what came: every device of the sender gets a receipt."""
         device, sender = account.phone, self._context.world.account(message.sender)
         message.read = True
         chat = self._context.world.group(message.chat).jid if message.group else sender.lid
         for receiver in list(sender.devices.values()):
             parties = _Parties(receiver, chat, message.group)
-            self._send(
-                receiver, element("receipt", {**self._receipt_attrs(device, parties, message.id), "type": "read"})
-            )
+            self._send(receiver, element("receipt", {**self._receipt_attrs(device, parties, message.id), "type": kind}))
 
     def _send(self, device: Device, stanza: Node) -> None:
         if self._delivery is not None:

@@ -1,13 +1,14 @@
-"""How a phone or contact sends: 1:1, to groups with its own sender key, media, and again when asked for a retry."""
+"""How a phone or contact sends: 1:1, to groups with its own sender key, and again when asked for a retry."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from whatsam_simulator.contacts import content
-from whatsam_simulator.crypto import media
+from whatsam_simulator.contacts import compose
+from whatsam_simulator.contacts.content import read
+from whatsam_simulator.contacts.memory import Known, Memory
 from whatsam_simulator.crypto.keys import raw_public
 from whatsam_simulator.crypto.ratchet import Bundle
 from whatsam_simulator.crypto.signal_device import SignalDevice, pad
@@ -17,7 +18,6 @@ from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.server.prekeys import bundle
 from whatsam_simulator.server.routing import count
-from whatsam_simulator.server.site import MEDIA_HOST, media_path
 from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
 from whatsam_simulator.wire.node import Node, element
 from whatsam_simulator.world.records import Account, Device, Group
@@ -27,47 +27,54 @@ MAX_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A message as it went to one account or group; enough to send it again."""
+class Outgoing:
+    """A message and what its stanza says about it."""
 
     plain: bytes
-    kind: str
-    group: str | None = None
-    peer: bool = False
-    recipient: Jid | None = None
+    kind: str = "text"
+    """The stanza's `type`: text, media, poll, reaction."""
+    media_type: str | None = None
+    edit: str | None = None
+    poll_type: str | None = None
+    id: str | None = None
+    """Null: a new one."""
+    timestamp: int | None = None
+    """Unix seconds; null: now."""
 
 
 @dataclass(frozen=True)
-class File:
-    """A file to send; `kind`: image, video, audio, document or sticker."""
+class Sent:
+    """A message as it went to one account or group; enough to send it again."""
 
-    kind: str
-    body: bytes
-    mimetype: str
-    caption: str | None = None
-    name: str | None = None
+    message: Outgoing
+    group: str | None = None
+    peer: bool = False
+    recipient: Account | None = None
 
 
 class Sending:
     """Implements `receiving.RetryAnswerer`."""
 
-    def __init__(self, context: Context, delivery: Delivery) -> None:
+    def __init__(self, context: Context, delivery: Delivery, memory: Memory) -> None:
         self._context = context
         self._delivery = delivery
+        self._memory = memory
         self._sent: OrderedDict[tuple[str, str], Sent] = OrderedDict()
         self._copies: OrderedDict[tuple[str, str], Sent] = OrderedDict()
 
-    def send(self, sender: Account, to: Account, plain: bytes, kind: str = "text") -> str:
+    def send(self, sender: Account, to: Account, message: Outgoing) -> str:
         """A message of `sender`'s phone to all devices of `to`, and copies to its own companions."""
-        message_id = new_message_id()
-        self._journal_sent(sender, message_id, str(to.lid), kind)
-        sent = Sent(plain, kind)
+        message_id = message.id or new_message_id()
+        self._journal_sent(sender, message_id, str(to.lid), message.kind)
+        self._know(sender, message_id, to.lid, message.plain)
+        sent = Sent(message)
         self._remember(self._sent, sender, message_id, sent)
         for device in list(to.devices.values()):
             if device is not sender.phone:
                 self._to_device(sender, device, message_id, sent)
         if to is not sender and sender.companions:
-            copy = Sent(content.compose_own_copy(str(to.lid), plain), kind, recipient=to.lid)
+            own = replace(message, plain=compose.compose_own_copy(str(to.lid), message.plain))
+            copy = Sent(own, recipient=to)
             self._remember(self._copies, sender, message_id, copy)
             for device in sender.companions:
                 self._to_device(sender, device, message_id, copy)
@@ -77,39 +84,27 @@ class Sending:
         """A peer message of the phone to one of its companions (keys, history)."""
         message_id = new_message_id()
         self._journal_sent(account, message_id, str(account.lid), "peer")
-        sent = Sent(plain, "text", peer=True)
+        sent = Sent(Outgoing(plain), peer=True)
         self._remember(self._sent, account, message_id, sent)
         self._to_device(account, device, message_id, sent)
         return message_id
 
-    def send_media(self, sender: Account, to: Account | Group, file: File) -> str:
-        """Uploads a file and sends the message that names it."""
-        sealed, token = media.seal(file.kind, file.body), os.urandom(16).hex()
-        self._context.world.store_media(token, sealed.sealed)
-        plain = content.compose_media(
-            file.kind,
-            sealed,
-            MEDIA_HOST,
-            media_path(token),
-            mimetype=file.mimetype,
-            caption=file.caption,
-            file_name=file.name,
-        )
-        if isinstance(to, Group):
-            return self.send_to_group(sender, to, plain, "media")
-        return self.send(sender, to, plain, "media")
-
-    def send_to_group(self, sender: Account, group: Group, plain: bytes, kind: str = "text") -> str:
+    def send_to_group(self, sender: Account, group: Group, message: Outgoing) -> str:
         """A group message: encrypted once, the sender key distributed to whoever does not know it yet."""
         device, signal = sender.phone, _signal(sender.phone)
         if sender.lid_user not in group.members:
             raise RequestRefused("only members send to a group")
-        message_id, jid = new_message_id(), group.jid
-        self._journal_sent(sender, message_id, str(jid), kind)
-        self._remember(self._sent, sender, message_id, Sent(plain, kind, group=group.id))
+        if group.announce and not group.members[sender.lid_user]:
+            raise RequestRefused("only admins send to this group")
+        message_id, jid = message.id or new_message_id(), group.jid
+        self._journal_sent(sender, message_id, str(jid), message.kind)
+        self._know(sender, message_id, jid, message.plain)
+        sent = Sent(message, group=group.id)
+        self._remember(self._sent, sender, message_id, sent)
         own_key = signal.own_sender_key(str(jid))
-        distribution = content.with_distribution(b"", str(jid), own_key.distribution())
-        common = element("enc", {"v": 2, "type": "skmsg"}, own_key.encrypt(pad(plain)))
+        distribution = compose.with_distribution(b"", str(jid), own_key.distribution())
+        attrs = {"v": 2, "type": "skmsg", "mediatype": message.media_type}
+        common = element("enc", attrs, own_key.encrypt(pad(message.plain)))
         count(self._context, device, str(jid), message_id, common)
         for account in self._context.world.members(group):
             for receiver in list(account.devices.values()):
@@ -117,13 +112,27 @@ class Sending:
                     continue
                 parts = [common]
                 if receiver.key not in own_key.known_to:
-                    told = self._encrypt(device, receiver, message_id, distribution)
+                    told = self._encrypt(device, receiver, message_id, Outgoing(distribution))
                     if told is None:
                         continue
                     parts.insert(0, told)
                     own_key.known_to.add(receiver.key)
-                self._delivery.deliver(receiver, self._stanza(sender, message_id, kind, parts, group=jid), device)
+                self._delivery.deliver(receiver, self._stanza(sender, message_id, parts, sent), device)
         return message_id
+
+    def _know(self, sender: Account, message_id: str, chat: Jid, plain: bytes) -> None:
+        content = read(plain)
+        known = Known(
+            message_id,
+            sender,
+            chat,
+            from_me=True,
+            message=plain,
+            at=self._context.timestamp(),
+            secret=content.secret,
+            options=tuple(content.details.options),
+        )
+        self._memory.remember(sender, known)
 
     def forget_sender_keys(self, account: Account, group: Group) -> None:
         """After a change of members the next message brings a new sender key."""
@@ -137,32 +146,29 @@ class Sending:
         sent = memory.get((device.number, message_id)) or self._sent.get((device.number, message_id))
         if asker is None or sent is None:
             return
-        signal, plain, peer = _signal(device), sent.plain, str(asker.lid)
+        signal, plain, peer = _signal(device), sent.message.plain, str(asker.lid)
         if keys is not None:
             signal.start_session(peer, _bundle_of(keys))
         if sent.group is not None:
             jid = Jid(sent.group, GROUP_SERVER)
-            plain = content.with_distribution(plain, str(jid), signal.own_sender_key(str(jid)).distribution())
+            plain = compose.with_distribution(plain, str(jid), signal.own_sender_key(str(jid)).distribution())
         retry = receipt.need("retry").number("count")
-        part = self._encrypt(device, asker, message_id, plain, retry)
+        part = self._encrypt(device, asker, message_id, replace(sent.message, plain=plain), retry)
         if part is None:
             return
         account = self._context.world.account(device.number)
         self._context.journal.message(
             MessageStep.RETRY_ANSWERED, message_id, sender=device.key, receiver=asker.key, detail=f"retry {retry}"
         )
-        group = Jid(sent.group, GROUP_SERVER) if sent.group else None
-        stanza = self._stanza(account, message_id, sent.kind, [part], group, peer=sent.peer, recipient=sent.recipient)
-        self._delivery.deliver(asker, stanza, device)
+        self._delivery.deliver(asker, self._stanza(account, message_id, [part], sent), device)
 
     def _to_device(self, sender: Account, device: Device, message_id: str, sent: Sent) -> None:
-        part = self._encrypt(sender.phone, device, message_id, sent.plain)
+        part = self._encrypt(sender.phone, device, message_id, sent.message)
         if part is not None:
-            stanza = self._stanza(sender, message_id, sent.kind, [part], peer=sent.peer, recipient=sent.recipient)
-            self._delivery.deliver(device, stanza, sender.phone)
+            self._delivery.deliver(device, self._stanza(sender, message_id, [part], sent), sender.phone)
 
     def _encrypt(
-        self, device: Device, receiver: Device, message_id: str, plain: bytes, retry: int | None = None
+        self, device: Device, receiver: Device, message_id: str, message: Outgoing, retry: int | None = None
     ) -> Node | None:
         """The `<enc>` for one device; `None` when there are no keys to encrypt with, or none that a peer may trust."""
 
@@ -170,41 +176,35 @@ class Sending:
             return bundle(self._context, receiver)
 
         try:
-            kind, data = _signal(device).encrypt(str(receiver.lid), plain, fetch)
+            kind, data = _signal(device).encrypt(str(receiver.lid), message.plain, fetch)
         except NoSession:
             return None
         except BadSignature as error:
             self._context.journal.violation(ViolationKind.BAD_SIGNATURE, receiver.key, str(error))
             return None
-        part = element("enc", {"v": 2, "type": kind, "count": retry}, data)
+        part = element("enc", {"v": 2, "type": kind, "count": retry, "mediatype": message.media_type}, data)
         count(self._context, device, receiver.key, message_id, part)
         return part
 
-    def _stanza(
-        self,
-        sender: Account,
-        message_id: str,
-        kind: str,
-        parts: list[Node],
-        group: Jid | None = None,
-        *,
-        peer: bool = False,
-        recipient: Jid | None = None,
-    ) -> Node:
+    def _stanza(self, sender: Account, message_id: str, parts: list[Node], sent: Sent) -> Node:
+        message, recipient = sent.message, sent.recipient
         attrs: dict[str, str | int | Jid | None] = {
             "id": message_id,
-            "t": self._context.timestamp(),
-            "type": kind,
+            "t": self._context.timestamp() if message.timestamp is None else message.timestamp,
+            "type": message.kind,
             "notify": sender.name,
+            "edit": message.edit,
             "addressing_mode": "lid",
-            "category": "peer" if peer else None,
-            "recipient": recipient,
+            "category": "peer" if sent.peer else None,
+            "recipient": recipient.lid if recipient else None,
+            "peer_recipient_pn": recipient.pn if recipient else None,
         }
-        if group is not None:
-            attrs |= {"from": group, "participant": sender.lid, "participant_pn": sender.pn}
+        if sent.group is not None:
+            attrs |= {"from": Jid(sent.group, GROUP_SERVER), "participant": sender.lid, "participant_pn": sender.pn}
         else:
             attrs |= {"from": sender.lid, "sender_pn": sender.pn}
-        return element("message", attrs, parts)
+        meta = [element("meta", {"polltype": message.poll_type})] if message.poll_type else []
+        return element("message", attrs, [*parts, *meta])
 
     def _remember(
         self, memory: OrderedDict[tuple[str, str], Sent], sender: Account, message_id: str, sent: Sent

@@ -53,8 +53,8 @@ async def get_contact(number: PathNumber, service: Service) -> Contact:
 
 @router.post("/{number}/messages")
 async def send(number: PathNumber, body: MessageRequest, service: Service) -> MessageId:
-    """Writes to a number. Devices that are offline get it when they come back."""
-    return MessageId(id=service.send(number, body.to, body.text, body.media))
+    """Writes to a number or a group. Devices that are offline get it when they come back."""
+    return MessageId(id=service.send(number, body.to, body))
 
 
 @router.get("/{number}/inbox")
@@ -71,8 +71,8 @@ async def receipts(number: PathNumber, service: Service, after: After = 0) -> Re
 
 @router.post("/{number}/read", status_code=204)
 async def read(number: PathNumber, body: ReadRequest, service: Service) -> None:
-    """Opens a message: its sender gets a read receipt."""
-    service.mark_read(number, body.id)
+    """Opens (and plays) a message: its sender gets a read (and a played) receipt."""
+    service.mark_read(number, body.id, played=body.played)
 
 
 @router.get("/{number}/media/{message_id}", response_class=Response)

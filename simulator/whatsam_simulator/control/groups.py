@@ -43,4 +43,4 @@ async def change_members(group_id: str, body: GroupMembersRequest, service: Serv
 @router.post("/{group_id}/messages")
 async def send(group_id: str, body: GroupMessageRequest, service: Service) -> MessageId:
     """A phone or contact writes to the group."""
-    return MessageId(id=service.send_to_group(group_id, body.sender, body.text, body.media))
+    return MessageId(id=service.send_to_group(group_id, body.sender, body))

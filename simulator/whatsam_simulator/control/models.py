@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from whatsam_simulator.contacts.inbox import InboxMessage, InboxReceipt
+from whatsam_simulator.contacts.outgoing import MessageBody, Number, Request
 from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
-
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{5,15}$")]
-"""A phone number: digits only, with country code."""
-MAX_MEDIA_BASE64 = 1 << 27
-
-
-class Request(BaseModel):
-    """A body; unknown fields are refused, so that a misspelt one is noticed."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ScanRequest(Request):
@@ -50,20 +41,10 @@ class Contact(BaseModel):
     companions: list[str] = Field(description="Linked devices, number:id")
 
 
-class Media(Request):
-    """A file to send."""
+class MessageRequest(MessageBody):
+    """A message to a person or a group."""
 
-    kind: Literal["image", "video", "audio", "document", "sticker"] = "document"
-    mimetype: str = "application/octet-stream"
-    data: str = Field(description="The file's bytes in base64", max_length=MAX_MEDIA_BASE64)
-    caption: str | None = None
-    file_name: str | None = None
-
-
-class MessageRequest(Request):
-    to: Number
-    text: str | None = None
-    media: Media | None = None
+    to: str = Field(pattern=r"^([0-9]{5,15}|[0-9-]+@g\.us)$", description="A number, or a group's address")
 
 
 class BatchedText(Request):
@@ -78,12 +59,8 @@ class BatchRequest(Request):
     messages: list[BatchedText] = Field(min_length=1, max_length=10_000)
 
 
-class GroupMessageRequest(Request):
+class GroupMessageRequest(MessageBody):
     sender: Number = Field(alias="from", description="A phone or contact that is a member")
-    text: str | None = None
-    media: Media | None = None
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class MessageId(BaseModel):
@@ -100,6 +77,7 @@ class Receipts(BaseModel):
 
 class ReadRequest(Request):
     id: str
+    played: bool = Field(default=False, description="A voice note or video was also played")
 
 
 class PastMessage(Request):

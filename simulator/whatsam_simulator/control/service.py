@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 
-from whatsam_simulator.contacts.content import compose_text
+from whatsam_simulator.contacts.compose import compose_text
 from whatsam_simulator.contacts.inbox import Inbox
+from whatsam_simulator.contacts.outgoing import MessageBody
 from whatsam_simulator.contacts.phone import HistoryEntry
-from whatsam_simulator.contacts.sending import File
+from whatsam_simulator.contacts.sending import Outgoing
 from whatsam_simulator.control.models import (
     Contact,
     GroupView,
-    Media,
     PairedDevice,
     ServerInfo,
     Stanza,
@@ -126,29 +124,30 @@ class ControlService:
     def contact(self, number: str) -> Contact:
         return _contact(self._world.account(number))
 
-    def send(self, number: str, to: str, text: str | None, media: Media | None) -> str:
+    def send(self, number: str, to: str, body: MessageBody) -> str:
+        if to.endswith("@g.us"):
+            return self.send_to_group(to, number, body)
         sender, receiver = self._world.account(number), self._world.account(to)
-        if media is not None:
-            return self._send_media(sender, receiver, media)
-        return self._simulation.sending.send(sender, receiver, compose_text(_text(text)))
+        return self._simulation.sending.send(sender, receiver, self._simulation.authoring.write(sender, body))
 
     def send_batch(self, texts: list[tuple[str, str, str]]) -> list[str]:
         """(sender, receiver, text) each; all or, where a number is unknown, none."""
         known = [(self._world.account(sender), self._world.account(to), text) for sender, to, text in texts]
-        return [self._simulation.sending.send(sender, to, compose_text(text)) for sender, to, text in known]
+        return [self._simulation.sending.send(sender, to, Outgoing(compose_text(text))) for sender, to, text in known]
 
     def inbox(self, number: str) -> Inbox:
         self._world.account(number)
         return self._simulation.receiving.inbox(number)
 
-    def mark_read(self, number: str, message_id: str) -> None:
+    def mark_read(self, number: str, message_id: str, *, played: bool) -> None:
         account = self._world.account(number)
         message = self._simulation.receiving.inbox(number).find(message_id)
         if message is None:
             raise UnknownItem(f"no message {message_id} in this inbox")
         if not message.readable:
             raise RequestRefused("a message that could not be decrypted cannot be read")
-        self._simulation.receiving.mark_read(account, message)
+        for kind in ("read", "played") if played else ("read",):
+            self._simulation.receiving.mark(account, message, kind)
 
     def media(self, number: str, message_id: str) -> tuple[str, bytes]:
         """Media type and bytes of a file that came with a message."""
@@ -186,20 +185,9 @@ class ControlService:
             self._simulation.sending.forget_sender_keys(member, group)
         return self._group_view(group)
 
-    def send_to_group(self, group_id: str, number: str, text: str | None, media: Media | None) -> str:
+    def send_to_group(self, group_id: str, number: str, body: MessageBody) -> str:
         group, sender = self._world.group(group_id), self._world.account(number)
-        if media is not None:
-            return self._send_media(sender, group, media)
-        return self._simulation.sending.send_to_group(sender, group, compose_text(_text(text)))
-
-    def _send_media(self, sender: Account, to: Account | Group, media: Media) -> str:
-        try:
-            body = base64.b64decode(media.data, validate=True)
-        except binascii.Error:
-            raise RequestRefused("media.data is no base64") from None
-        return self._simulation.sending.send_media(
-            sender, to, File(media.kind, body, media.mimetype, media.caption, media.file_name)
-        )
+        return self._simulation.sending.send_to_group(sender, group, self._simulation.authoring.write(sender, body))
 
     def _group_view(self, group: Group) -> GroupView:
         members = {self._world.by_lid(lid).number: str(role) for lid, role in group.members.items()}
@@ -225,12 +213,6 @@ class ControlService:
             Stanza(monotonic=at, direction="from" if direction == "from" else "to", who=who, text=str(stanza))
             for at, direction, who, stanza in recent
         ]
-
-
-def _text(text: str | None) -> str:
-    if text is None:
-        raise RequestRefused("a message needs text or media")
-    return text
 
 
 def _paired(device: Device) -> PairedDevice:

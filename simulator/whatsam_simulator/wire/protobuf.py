@@ -6,13 +6,17 @@ where they are used.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+
 from whatsam_simulator.errors import MalformedInput
 
-Value = int | bool | bytes | str | None
+Value = int | bool | float | bytes | str | None
 
 
 def encode(*fields: tuple[int, Value]) -> bytes:
-    """`encode((1, 5), (2, b"x"))`: integers become varints, bytes and text length-delimited; `None` is left out."""
+    """`encode((1, 5), (2, b"x"))`: integers become varints, floats doubles, bytes and text length-delimited; `None` is
+    left out."""
     out = bytearray()
     for number, value in fields:
         if value is None:
@@ -20,6 +24,9 @@ def encode(*fields: tuple[int, Value]) -> bytes:
         if isinstance(value, int):
             _put_varint(out, number << 3)
             _put_varint(out, int(value) & ((1 << 64) - 1))
+        elif isinstance(value, float):
+            _put_varint(out, number << 3 | 1)
+            out += struct.pack("<d", value)
         else:
             raw = value.encode() if isinstance(value, str) else value
             _put_varint(out, number << 3 | 2)
@@ -36,9 +43,10 @@ def decode(data: bytes) -> Fields:
 class Fields:
     """A decoded message. Getters take the field number; wrong wire types and missing fields raise `MalformedInput`."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "raw")
 
     def __init__(self, data: bytes) -> None:
+        self.raw = data
         self._values: dict[int, list[int | bytes]] = {}
         at = 0
         while at < len(data):
@@ -92,7 +100,30 @@ class Fields:
             raise MalformedInput(f"protobuf field {number} is not UTF-8") from None
 
     def message(self, number: int) -> Fields:
-        return Fields(self.data(number))
+        """An embedded message; several of the same number count as one, as protobuf demands."""
+        parts = list(self.every(number))
+        if not parts:
+            raise MalformedInput(f"protobuf field {number} holds no message")
+        return Fields(b"".join(parts))
+
+    def every(self, number: int) -> Iterator[bytes]:
+        """The byte values of a repeated field."""
+        for value in self._values.get(number, ()):
+            if not isinstance(value, bytes):
+                raise MalformedInput(f"protobuf field {number} holds no bytes")
+            yield value
+
+    def double(self, number: int, default: float = 0.0) -> float:
+        value = self._values.get(number, [b""])[-1]
+        return struct.unpack("<d", value)[0] if isinstance(value, bytes) and len(value) == 8 else default
+
+    def flag(self, number: int) -> bool:
+        return bool(self.integer(number, 0))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Field numbers in order of their first appearance."""
+        return list(self._values)
 
 
 def _put_varint(out: bytearray, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -93,6 +94,27 @@ class Group:
     creator: str
     created: int
     members: dict[str, Role] = field(default_factory=dict[str, Role])
+    subject_by: str = ""
+    """LID user; empty: the creator."""
+    subject_at: int = 0
+    description: str = ""
+    description_id: str = ""
+    description_by: str = ""
+    description_at: int = 0
+    announce: bool = False
+    """Only admins send messages."""
+    locked: bool = False
+    """Only admins change subject, description and picture."""
+    ephemeral: int = 0
+    """Seconds; 0: off."""
+    approval: bool = False
+    """Who joins by link waits for an admin."""
+    member_add_mode: str = "all_member_add"
+    invite: str = field(default_factory=lambda: os.urandom(8).hex())
+    """Code of the invite link."""
+    revoked_invites: list[str] = field(default_factory=list[str])
+    requests: dict[str, int] = field(default_factory=dict[str, int])
+    """LID user who waits for approval → Unix seconds of the request."""
 
     @property
     def jid(self) -> Jid:

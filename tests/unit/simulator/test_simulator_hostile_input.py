@@ -12,7 +12,7 @@ import pytest
 from simulator_raw_client import PROLOGUE, framed
 
 from conftest import Running
-from whatsam_simulator.contacts.content import compose_text
+from whatsam_simulator.contacts.compose import compose_text
 from whatsam_simulator.crypto.device_identity import DEVICE_PROOF
 from whatsam_simulator.crypto.keys import KeyPair
 from whatsam_simulator.crypto.signal_device import pad
