@@ -2,13 +2,15 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from whatsam_api.errors import IdempotencyConflict, MessageNotFound, SessionNotReady, Unavailable
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.messages import MessageStore
+from whatsam_core.message_ids import new_message_id
 from whatsam_core.resources import DesiredState, WhatsAppSession
 
 OPEN = frozenset({"pending", "sending", "uncertain"})
@@ -46,7 +48,7 @@ class MessageService:
                 return Outcome(row=_same(first, to, body), settled=True)
         _refuse_hopeless(session)
         row, new = await self._messages.add_outbound(
-            message_id=uuid4(),
+            message_id=new_message_id(datetime.now(UTC)),
             tenant=session.spec.tenant,
             session=key,
             session_uid=UUID(session.metadata.uid) if session.metadata.uid else None,

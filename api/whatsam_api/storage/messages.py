@@ -1,17 +1,35 @@
 """Rows of messages. The API inserts outbound ones and reads; the connector that holds the session does the rest."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from whatsam_api.errors import IdempotencyConflict
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.database import Database
+from whatsam_core.message_ids import at_of, message_at
+from whatsam_core.tracing import traceparent
 
-_COLUMNS = 'id, seq, direction, chat, sender, wa_id, type, body, status, error, "timestamp", created_at, updated_at'
+COLUMNS = (
+    "id, at, seq, direction, chat, contact, sender, sender_phone, wa_id, type, body, media, status, error, history,"
+    ' quoted_wa_id, "timestamp", edited_at, deleted_at, created_at, updated_at'
+)
+"""Columns of a `MessageRow`."""
 
 REMOVED_AT_ONCE = 5000
 """Rows in one statement of `remove_all`."""
+
+_INSERT = (
+    " insert into messages"
+    " (id, at, session, tenant, session_uid, direction, chat, contact, type, body, media, status, idempotency_key,"
+    " trace)"
+    " select $1, $2, $3, $4, $5, 'out', $6, $6, $7, $8, $9, 'pending', $10, $11"
+)
+_ADD = f"{_INSERT} where $10::text is null returning {COLUMNS}"
+_ADD_ONCE = (
+    "with first as (insert into idempotency_keys (session, key, tenant, id, at) values ($3, $10, $4, $1, $2)"
+    f" on conflict do nothing returning id) {_INSERT} from first returning {COLUMNS}"
+)
 
 
 class MessageStore:
@@ -36,40 +54,44 @@ class MessageStore:
 
         With an idempotency key that was used before, the first row comes back and nothing is inserted.
         """
-        async with self._database.transaction() as connection:
+        # One statement, so that a send costs one round trip.
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                "insert into messages"
-                " (id, session, tenant, session_uid, direction, chat, type, body, status, idempotency_key)"
-                " values ($1, $2, $3, $4, 'out', $5, $6, $7, 'pending', $8)"
-                " on conflict (session, idempotency_key) where idempotency_key is not null do nothing"
-                f" returning {_COLUMNS}",
-                message_id, session, tenant, session_uid, chat, kind, body, idempotency_key,
+                _ADD if idempotency_key is None else _ADD_ONCE,
+                message_id, at_of(message_id) or message_at(datetime.now(UTC)), session, tenant, session_uid, chat,
+                kind, body, _media(kind, body), idempotency_key, traceparent(),
             )  # fmt: skip
-            if row is not None:
-                return MessageRow.model_validate(dict(row)), True
-            first = await connection.fetchrow(
-                f"select {_COLUMNS} from messages where tenant = $1 and session = $2 and idempotency_key = $3",
-                tenant, session, idempotency_key,
-            )  # fmt: skip
+        if row is not None:
+            return MessageRow.model_validate(dict(row)), True
+        first = await self.by_idempotency_key(tenant, session, idempotency_key or "")
         if first is None:  # another tenant's row of a session of that name, or removed in this very moment
             raise IdempotencyConflict("this Idempotency-Key was used before for another message")
-        return MessageRow.model_validate(dict(first)), False
+        return first, False
 
     async def by_idempotency_key(self, tenant: str, session: str, idempotency_key: str) -> MessageRow | None:
         """The message that was accepted under this key."""
         async with self._database.connection() as connection:
+            key = await connection.fetchrow(
+                "select id, at from idempotency_keys where session = $1 and key = $2 and tenant = $3",
+                session, idempotency_key, tenant,
+            )  # fmt: skip
+            if key is None:
+                return None
             row = await connection.fetchrow(
-                f"select {_COLUMNS} from messages where tenant = $1 and session = $2 and idempotency_key = $3",
-                tenant, session, idempotency_key,
+                f"select {COLUMNS} from messages where tenant = $1 and session = $2 and id = $3 and at = $4",
+                tenant, session, key["id"], key["at"],
             )  # fmt: skip
         return MessageRow.model_validate(dict(row)) if row is not None else None
 
     async def get(self, tenant: str, session: str, message_id: UUID) -> MessageRow | None:
         """One message by the id that the API gave it."""
+        at = at_of(message_id)
+        # An id of the first schema tells no time: then every month is looked into.
+        narrowed = ("", ()) if at is None else (" and at = $4", (at,))
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                f"select {_COLUMNS} from messages where tenant = $1 and session = $2 and id = $3",
-                tenant, session, message_id,
+                f"select {COLUMNS} from messages where tenant = $1 and session = $2 and id = $3{narrowed[0]}",
+                tenant, session, message_id, *narrowed[1],
             )  # fmt: skip
         return MessageRow.model_validate(dict(row)) if row is not None else None
 
@@ -106,7 +128,8 @@ class MessageStore:
                 arguments.append(before)
                 where += f" and seq < ${len(arguments)}"
             rows = await connection.fetch(
-                f"select {_COLUMNS} from messages where {where} order by seq desc limit {limit:d} offset {offset:d}",
+                f"select {COLUMNS} from messages where {where} order by at desc, seq desc"
+                f" limit {limit:d} offset {offset:d}",
                 *arguments,
             )
         return [MessageRow.model_validate(dict(row)) for row in rows], int(total or 0)
@@ -133,3 +156,11 @@ class MessageStore:
                 )
             if done == "DELETE 0":
                 return
+
+
+def _media(kind: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Column `media` of a message that we send: its file is in the object store before the row is."""
+    reference = body.get("media")
+    if not isinstance(reference, dict) or "sha256" not in reference:
+        return None
+    return {"state": "stored", "kind": kind, **reference}
