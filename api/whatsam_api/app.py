@@ -1,31 +1,22 @@
 """The FastAPI application: routes, the envelope of failures, request ids, metrics."""
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
 from whatsam_api.body_limit import BodyLimit
 from whatsam_api.envelope import Failure, Problem
 from whatsam_api.errors import ApiError
+from whatsam_api.observation import Observation
 from whatsam_api.routes import api_keys, auth, messages, operations, pairing, sessions
-from whatsam_core import tracing
 from whatsam_core.logging import get_logger
 
 log = get_logger()
-
-REQUESTS = Counter("whatsam_api_requests_total", "Calls answered.", ("method", "route", "status"))
-DURATION = Histogram("whatsam_api_request_seconds", "Time to answer a call.", ("method", "route"))
-
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-"""Values of the label `method`: a caller may send any word, and each would be a time series."""
 
 
 def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -41,36 +32,12 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.add_middleware(BodyLimit)
-    app.middleware("http")(_observe)
+    app.add_middleware(Observation)
     app.exception_handler(ApiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_crashed)
     return app
-
-
-async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request.state.request_id = uuid4().hex
-    method = request.method if request.method in METHODS else "other"
-    with tracing.span(f"http {method}", parent=request.headers.get("traceparent")):
-        return await _answer(request, method, call_next)
-
-
-async def _answer(request: Request, method: str, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    started = time.perf_counter()
-    status = HTTPStatus.INTERNAL_SERVER_ERROR.value
-    try:
-        response = await call_next(request)
-        status = response.status_code
-    finally:
-        route = getattr(request.scope.get("route"), "path", "unknown")
-        tracing.annotate({"http.route": route, "http.response.status_code": status})
-        REQUESTS.labels(method, route, str(status)).inc()
-        DURATION.labels(method, route).observe(time.perf_counter() - started)
-    response.headers["X-Request-Id"] = request.state.request_id
-    # Answers carry tokens, keys, QR codes and messages; the few that do not are cheap to ask for again.
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 def _failure(request: Request, status: int, problem: Problem, retry_after: int | None = None) -> JSONResponse:
