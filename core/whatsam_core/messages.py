@@ -97,7 +97,9 @@ class Quoted(BodyPart):
     """Its row. Its `wa_id` is looked up when it is sent, for it may not have one yet."""
     wa_id: str | None = None
     sender: str | None = None
-    """JID of who wrote it; None: this session."""
+    """JID of who wrote it."""
+    from_me: bool = False
+    """Whether this session wrote it."""
     type: str | None = None
     text: str | None = None
     """Its text or caption, shown above the answer."""
@@ -112,6 +114,8 @@ class Target(BodyPart):
     sender: str | None = None
     """JID of who wrote it; needed in groups, for messages of others."""
     from_me: bool = True
+    type: str | None = None
+    """Its type, which decides what an edit is called."""
 
 
 class LinkPreview(BodyPart):

@@ -31,14 +31,11 @@ class Named:
     """JID of its chat."""
     wa_id: str
     sender: str | None
-    """JID of who wrote it, without device; None: this session."""
+    """JID of who wrote it, without device."""
+    from_me: bool
+    """Whether this session wrote it."""
     type: str | None = None
     """Its type as in its row, where that is known."""
-
-    @property
-    def from_me(self) -> bool:
-        """Whether this session wrote it."""
-        return self.sender is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +50,6 @@ class Surroundings:
     quoted: Named | None = None
     target: Named | None = None
     """For a reaction, an edit, a revoke."""
-    own_jid: str | None = None
-    """Who this session is: the author of its own messages when they are quoted."""
 
 
 _GROUP: Final = "@g.us"
@@ -70,7 +65,7 @@ def context_info(body: ContentBody, around: Surroundings) -> Any | None:
     """The `ContextInfo` of a message; None when there is nothing to say."""
     info = ContextInfo()
     if around.quoted is not None:
-        _quote(info, around.quoted, body.quoted, around.own_jid)
+        _quote(info, around.quoted, body.quoted)
     if body.mentions:
         info.mentionedJID.extend(body.mentions)
     if body.forwarded:
@@ -84,7 +79,7 @@ def context_info(body: ContentBody, around: Surroundings) -> Any | None:
 def message_key(named: Named) -> Any:
     """How a reaction, an edit or a revoke names its target."""
     key = MessageKey(remoteJID=named.chat, fromMe=named.from_me, ID=named.wa_id)
-    if not named.from_me and named.chat.endswith(_GROUP):
+    if not named.from_me and named.sender is not None and named.chat.endswith(_GROUP):
         key.participant = named.sender
     return key
 
@@ -100,10 +95,9 @@ def with_text(kind: str | None, text: str) -> Any:
     return message
 
 
-def _quote(info: Any, named: Named, body: Quoted | None, own_jid: str | None) -> None:
+def _quote(info: Any, named: Named, body: Quoted | None) -> None:
     info.stanzaID = named.wa_id
-    author = named.sender or own_jid
-    if author is not None:
-        info.participant = author
+    if named.sender is not None:
+        info.participant = named.sender
     text = body.text if body is not None and body.text is not None else ""
     info.quotedMessage.CopyFrom(with_text(named.type, text))

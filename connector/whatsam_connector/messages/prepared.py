@@ -41,7 +41,7 @@ class Uploader(Protocol):
 
 
 class MessagePreparer(Protocol):
-    """Turns rows into messages. One for all sessions of a connector."""
+    """Turns the rows of one session into messages. `preparing.Preparing.open` makes it."""
 
     def immediate(self, row: OutRow) -> PreparedMessage | None:
         """The message, when that needs neither a file nor a look-up nor a pause; else None: call `prepare`.

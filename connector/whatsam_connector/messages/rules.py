@@ -41,6 +41,8 @@ class OutRow:
     attempts: int
     claimed_at: datetime | None
     """When its status last changed."""
+    ephemeral_seconds: int = 0
+    """The chat's timer of disappearing messages; 0: off."""
 
 
 @dataclass(frozen=True)
