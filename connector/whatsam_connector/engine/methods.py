@@ -103,6 +103,7 @@ METHODS: dict[str, Method] = {
         _lookup("join_requests"),
         _change("change_join_requests"),
         # Chats.
+        _lookup("chat_settings"),
         _change("archive"),
         _change("pin"),
         _change("mute"),

@@ -4,19 +4,17 @@ The functions themselves are in `calls`, one module a topic.
 """
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, cast
 
 from whatsam_connector.engine.methods import METHODS
 from whatsam_connector.engine.neonize_adapter.calls import CALLS
+from whatsam_connector.engine.neonize_adapter.calls.answers import refusal_of
 from whatsam_connector.engine.neonize_adapter.calls.errors import CallRefused
 from whatsam_connector.engine.protocol import Answer, Call, Refused, Result, Uncertain
 
 if TYPE_CHECKING:
     from whatsam_connector.engine.neonize_adapter.session import NeonizeSession
 
-_ANSWERED = re.compile(r"(?:info query returned status|server returned error) (\d+)")
-"""whatsmeow's words for an answer that is an error (errors.go, IQError; send.go)."""
 _OPEN_ENDED = ("timed out", "disconnected", "context deadline exceeded", "connection reset", "EOF")
 """whatsmeow's words when the stanza was written and no answer came."""
 
@@ -50,10 +48,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _failure(request: int, text: str, *, changes: bool) -> Answer:
-    if answered := _ANSWERED.search(text):
-        return Refused(request, "ServerRefused", f"WhatsApp answered with error {answered[1]}")
-    if "websocket not connected" in text:
-        return Refused(request, "NotConnected", "not connected to WhatsApp")
+    if refusal := refusal_of(text):
+        return Refused(request, *refusal)
     if any(words in text for words in _OPEN_ENDED):
         return Uncertain(request, text) if changes else Refused(request, "TimedOut", "WhatsApp did not answer")
     return Uncertain(request, text) if changes else Refused(request, "Failed", text)

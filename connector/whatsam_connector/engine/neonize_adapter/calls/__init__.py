@@ -8,7 +8,15 @@ not fit, and lets neonize's own exceptions pass: `calling` knows what they prove
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from whatsam_connector.engine.neonize_adapter.calls import media, messaging
+from whatsam_connector.engine.neonize_adapter.calls import (
+    chats,
+    contacts,
+    groups,
+    media,
+    messaging,
+    newsletters,
+    profile,
+)
 
 if TYPE_CHECKING:
     from whatsam_connector.engine.neonize_adapter.session import NeonizeSession
@@ -16,5 +24,10 @@ if TYPE_CHECKING:
 CALLS: dict[str, "Callable[[NeonizeSession, dict[str, Any]], Any]"] = {
     **messaging.CALLS,
     **media.CALLS,
+    **contacts.CALLS,
+    **profile.CALLS,
+    **groups.CALLS,
+    **chats.CALLS,
+    **newsletters.CALLS,
 }
 """Function by method name."""
