@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from whatsam_connector.content.reading_parts import MediaSource
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
@@ -28,28 +30,11 @@ class NewEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaSource:
-    """Where WhatsApp keeps an encrypted file, and how to open it: the row of the downloader's work list."""
-
-    kind: str
-    """image, video, audio, document or sticker: chooses the keys."""
-    direct_path: str
-    media_key: bytes
-    sha256: bytes
-    """Of the plain bytes, as the message says; empty when it does not."""
-    enc_sha256: bytes
-    size: int | None
-    """Of the plain bytes, as the message says."""
-    mimetype: str
-    file_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message, or a system row, that came from WhatsApp.
 
     A row with the same session, direction, chat and wa_id stays as it is, with one exception: status `undecryptable`
-    is completed by a readable one. `id` is a UUID of version 8 whose first 48 bits are `at` in milliseconds.
+    is completed by a readable one. `id` has the form of a UUIDv7: its first 48 bits are `at` in milliseconds.
     """
 
     id: UUID
