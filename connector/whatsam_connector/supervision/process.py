@@ -45,7 +45,7 @@ from whatsam_connector.supervision.errors import (
 )
 from whatsam_connector.supervision.exits import EngineExit, ExitReason, KillCause, classify
 from whatsam_connector.supervision.greeting import OUTPUT_SECONDS, engine_environment, greet
-from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult, message_bytes, recipient_jid
+from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult, recipient_jid
 from whatsam_connector.supervision.redaction import redact
 from whatsam_connector.supervision.sessions import EngineSession, check_devices, start_request
 from whatsam_core.logging import get_logger
@@ -162,11 +162,11 @@ class EngineProcess:
         Raises EngineRefused when it was certainly not sent, EngineUncertain when it may have been: the time was up
         after the engine had begun, the connection broke, or the process died.
         """
-        to, content = recipient_jid(message.to), message_bytes(message)
+        to = recipient_jid(message.to)
         if message.message_id is not None and not self.capabilities.own_message_ids:
             raise EngineRefused("Unsupported", "this engine cannot choose message ids")
         answer = await self._effect(
-            lambda request: Send(request, uid, to, content, message.message_id), timeout, "the message"
+            lambda request: Send(request, uid, to, message.message, message.message_id), timeout, "the message"
         )
         if not isinstance(answer, Sent):
             raise EngineUncertain("the engine gave an answer that does not belong to a send")

@@ -9,6 +9,7 @@ from connector_fakes import FakeRow, inbound
 from connector_rig import UID, Rig, connector
 from connector_virtual import VirtualClock, run, until
 
+from whatsam_connector.content import schema
 from whatsam_connector.http.calls import Address, Calls, Refusal
 from whatsam_connector.journal import InboundReceipt, ReceiptKind, Writer
 from whatsam_connector.messages.rows import MessageView
@@ -20,7 +21,7 @@ BOB = "+491522000001"
 
 
 def texts(rig: Rig) -> list[str]:
-    return [message.body["text"] for engine in rig.room.engines for message in engine.sent]
+    return [schema.parse(message.message).conversation for engine in rig.room.engines for message in engine.sent]
 
 
 async def settled(*rows: FakeRow) -> None:

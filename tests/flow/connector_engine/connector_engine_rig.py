@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from whatsam_connector.content.building import plain_text
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.fence import boottime
 from whatsam_connector.journal import Entry, InboundMessage, Reader
@@ -166,7 +167,7 @@ class Rig:
 
 
 def text(to: str, content: str) -> OutgoingMessage:
-    return OutgoingMessage("row", to, "text", {"text": content})
+    return OutgoingMessage("row", to, plain_text(content))
 
 
 async def journal_entries(reader: Reader, count: int) -> list[Entry]:

@@ -135,7 +135,7 @@ async def test_refusals_say_that_nothing_was_sent(rig: Rig, new_number: Callable
         return refused.value.code
 
     assert await code(text(contact, "x"), uid="another") == "UnknownSession"
-    assert await code(OutgoingMessage("r", contact, "text", {"text": "x"}, "3EBMINE")) == "Unsupported"
+    assert await code(OutgoingMessage("r", contact, b"\x0a\x01x", "3EBMINE")) == "Unsupported"
     assert await code(text("120363000000000000@g.us", "x")) == "NotSent"
     rig.simulator.set_faults(message_error=463)
     assert await code(text(contact, "x")) == "ServerRefused"

@@ -1,14 +1,11 @@
-"""Recipients and messages on their way out, and what whatsmeow's errors prove about them."""
+"""Recipients of messages, and what whatsmeow's errors prove about them."""
 
 import pylibmagic  # noqa: F401 - brings the library that neonize's import asks for
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from whatsam_connector.engine.neonize_adapter.refusals import refusal
-from whatsam_connector.supervision import EngineRefused, OutgoingMessage
-from whatsam_connector.supervision.outgoing import message_bytes, recipient_jid
+from whatsam_connector.supervision import EngineRefused
+from whatsam_connector.supervision.outgoing import recipient_jid
 
 
 @pytest.mark.parametrize(
@@ -46,29 +43,6 @@ def test_recipients_that_nobody_can_be(to: str) -> None:
     with pytest.raises(EngineRefused) as refused:
         recipient_jid(to)
     assert refused.value.code == "InvalidRecipient"
-
-
-@given(st.text(min_size=1, max_size=300).filter(lambda text: not any(0xD800 <= ord(c) <= 0xDFFF for c in text)))
-def test_a_text_is_whatsapps_own_protobuf(text: str) -> None:
-    data = message_bytes(OutgoingMessage("row", "49151", "text", {"text": text}))
-    assert Message.FromString(data) == Message(conversation=text)
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "code"),
-    [
-        ("sticker", {}, "UnsupportedType"),
-        ("text", {}, "InvalidMessage"),
-        ("text", {"text": ""}, "InvalidMessage"),
-        ("text", {"text": 7}, "InvalidMessage"),
-        ("text", {"text": "\ud83d"}, "InvalidMessage"),
-        ("text", {"text": "x" * 300_000}, "InvalidMessage"),
-    ],
-)
-def test_messages_that_cannot_be_sent(kind: str, body: dict[str, object], code: str) -> None:
-    with pytest.raises(EngineRefused) as refused:
-        message_bytes(OutgoingMessage("row", "49151", kind, body))
-    assert refused.value.code == code
 
 
 @pytest.mark.parametrize(
