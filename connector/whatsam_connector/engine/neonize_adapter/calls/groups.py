@@ -10,7 +10,7 @@ from neonize.proto.Neonize_pb2 import GroupInfo, GroupParticipant
 from neonize.utils.enum import ParticipantChange
 
 from whatsam_connector.engine.neonize_adapter.calls.errors import CallRefused
-from whatsam_connector.engine.neonize_adapter.calls.people import group, lid_of, persons, phone_of
+from whatsam_connector.engine.neonize_adapter.calls.people import group, learn, lid_of, persons, phone_of
 from whatsam_connector.engine.neonize_adapter.jids import jid_text, person_text
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def one_group(session: "NeonizeSession", arguments: dict[str, Any]) -> dict[str,
 
 def create_group(session: "NeonizeSession", arguments: dict[str, Any]) -> dict[str, Any]:
     """A new group. `participants` of the answer who carry an `error` are not in it."""
-    members = persons(arguments["participants"])
-    return _group(session, session.client.create_group(_subject(arguments), members))
+    subject, members = _subject(arguments), persons(arguments["participants"])
+    learn(session, members)
+    return _group(session, session.client.create_group(subject, members))
 
 
 def change_participants(session: "NeonizeSession", arguments: dict[str, Any]) -> list[dict[str, Any]]:
@@ -56,7 +57,9 @@ def change_participants(session: "NeonizeSession", arguments: dict[str, Any]) ->
     members = persons(arguments["participants"])
     if not members:
         raise CallRefused("Invalid", "nobody is named")
-    changed = session.client.update_group_participants(group(arguments["jid"]), members, action)
+    jid = group(arguments["jid"])
+    learn(session, members)
+    changed = session.client.update_group_participants(jid, members, action)
     return [_outcome(session, one, adding=action is ParticipantChange.ADD) for one in changed]
 
 

@@ -5,8 +5,10 @@ there asks nobody. neonize crashes the process when it looks for a client that i
 `get_lid_from_pn`, `get_me`), so these are called from calls only: those run while the session is connected.
 """
 
+import contextlib
 from typing import TYPE_CHECKING
 
+from neonize.exc import NeonizeError
 from neonize.proto.Neonize_pb2 import JID
 
 from whatsam_connector.engine.neonize_adapter.calls.errors import CallRefused
@@ -46,6 +48,17 @@ def persons(texts: "Iterable[object]") -> list[JID]:
 def group(text: object) -> JID:
     """A group."""
     return jid_on(text, GROUP_SERVER)
+
+
+def learn(session: "NeonizeSession", who: "Iterable[JID]") -> None:
+    """Let the device learn the LIDs of those whom it knows by number only.
+
+    WhatsApp answers changes of a group with LIDs: without this nobody could tell which number an outcome belongs to.
+    """
+    unknown = [jid for jid in who if jid.Server == PHONE_SERVER and lid_of(session, jid) is None]
+    if unknown:
+        with contextlib.suppress(NeonizeError):  # the change itself does without
+            session.client.get_user_info(*unknown)
 
 
 def plain(jid: JID) -> JID:
