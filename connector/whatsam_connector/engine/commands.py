@@ -52,6 +52,11 @@ class CommandQueue:
         if work is not None:
             self._answer(Refused(request, "NotStarted", "the session was busy until the time limit"))
 
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing runs and nothing waits, at most so long. Whether it came to that."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._running is None and not self._waiting, seconds)
+
     def _new_worker(self) -> None:
         self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._worker.start()
@@ -70,3 +75,4 @@ class CommandQueue:
                     self._may_abandon += 1
                     return
                 self._running = None
+                self._changed.notify_all()

@@ -53,6 +53,18 @@ class Committer:
                     end(ExitCode.JOURNAL_FAILED, str(error))
                 self._emit(JournalAdvanced(uid, position, last_message.get(uid, 0.0)))
 
+    def leave(self, uid: str, writer: Writer) -> None:
+        """Session `uid` leaves this process: sync and report its last records, then give its journal back."""
+        self.commit()
+        with self._commit_lock:
+            with self._wake:
+                self._changed.pop(uid, None)
+                self._last_message.pop(uid, None)
+            try:
+                writer.close()
+            except JournalWriteError as error:
+                end(ExitCode.JOURNAL_FAILED, str(error))
+
     def _run(self) -> None:
         while True:
             with self._wake:

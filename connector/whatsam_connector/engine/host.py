@@ -14,7 +14,7 @@ from typing import Protocol
 from whatsam_connector.engine.commands import CommandQueue
 from whatsam_connector.engine.committer import Committer
 from whatsam_connector.engine.ending import end
-from whatsam_connector.engine.events import EngineEvent
+from whatsam_connector.engine.events import ConnectFailure, EngineEvent
 from whatsam_connector.engine.link import Link
 from whatsam_connector.engine.methods import METHODS, Lane
 from whatsam_connector.engine.protocol import (
@@ -37,12 +37,16 @@ from whatsam_connector.engine.protocol import (
     Start,
     Started,
     Stop,
+    Uncertain,
 )
 from whatsam_connector.fence import FenceError, KernelTimer
 from whatsam_connector.journal import JournalError, Writer
 
 STARTED_BEFORE_STOP_SECONDS = 2.0
 """How long a stop waits for sessions that are just starting: calling into neonize before that could crash it."""
+
+LEAVE_SECONDS = 7.0
+"""After a disconnect, whatsmeow gives the send that it has interrupted up to 5 s to see a connection again."""
 
 Emit = Callable[[EngineEvent], None]
 
@@ -63,7 +67,10 @@ class Session(Protocol):
         ...
 
     def disconnect(self) -> None:
-        """Close the connection for good and return when the handlers have worked off what had arrived."""
+        """Close the connection for good and return when the handlers have worked off what had arrived.
+
+        May be called twice, also from two threads at once.
+        """
         ...
 
 
@@ -77,6 +84,10 @@ class Engine(Protocol):
         """The engine's version, without loading it."""
         ...
 
+    def load(self) -> None:
+        """Load what takes time, before it is known which sessions will run. Ends the process when it cannot."""
+        ...
+
     def start(self, sessions: tuple[SessionStart, ...], tools: "Tools") -> dict[str, Session]:
         """Start the sessions one after another; return when the last one has started (not: is connected)."""
         ...
@@ -85,10 +96,16 @@ class Engine(Protocol):
 class Tools:
     """What an engine needs of the host: where events go, and the journal of each session."""
 
-    def __init__(self, emit: Emit, committer: Committer, journals: dict[str, Writer]) -> None:
+    def __init__(
+        self, emit: Emit, committer: Committer, journals: dict[str, Writer], started: threading.Event, *, alone: bool
+    ) -> None:
         self.emit = emit
         self.committer = committer
         self.journals = journals
+        self.started = started
+        """Set when the last session has started: only then may the engine be called."""
+        self.alone = alone
+        """The process has one session: its failure is the end of the process, whose exit code then says more."""
 
 
 class Host:
@@ -102,7 +119,12 @@ class Host:
         self._committer = Committer(self._emit)
         self._sessions: dict[str, Session] = {}
         self._lanes: dict[tuple[str, Lane], CommandQueue] = {}
+        self._journals: dict[str, Writer] = {}
+        self._leaving: dict[str, threading.Lock] = {}
         self._left: set[str] = set()
+        self._number = 0
+        self._leave_lock = threading.Lock()
+        self._loaded = threading.Event()
         self._started = threading.Event()
         self._start_seen = False
 
@@ -118,6 +140,7 @@ class Host:
                 deadline=self._deadline,
             )
         )
+        self._in_thread("load", self._load)
         for message in self._link.messages():
             match message:
                 case Arm():
@@ -135,7 +158,10 @@ class Host:
                 case Cancel():
                     for commands in set(self._lanes.values()):
                         commands.cancel(message.target)
-                case Send() | Logout() | Disconnect():
+                case Disconnect():
+                    # Not in the lane: a send that hangs would keep it waiting, and this is what ends such a send.
+                    self._in_thread("leave", lambda message=message: self._link.send(self._leave(message)))
+                case Send() | Logout():
                     self._command(message, Lane.MESSAGES)
                 case Call():
                     method = METHODS.get(message.method)
@@ -160,16 +186,20 @@ class Host:
             lanes[session.uid, Lane.MEDIA] = media
         return lanes
 
-    def _command(self, message: Send | Call | Logout | Disconnect, lane: Lane) -> None:
+    def _load(self) -> None:
+        self._engine.load()
+        self._loaded.set()
+
+    def _command(self, message: Send | Call | Logout, lane: Lane) -> None:
         commands = self._lanes.get((message.uid, lane))
         if commands is None:
             self._link.send(Refused(message.id, "UnknownSession", "this process does not run that session"))
             return
         commands.put(message.id, lambda: self._run(message))
 
-    def _run(self, message: Send | Call | Logout | Disconnect) -> Answer:
+    def _run(self, message: Send | Call | Logout) -> Answer:
         """Carry out one command, in the thread of its lane."""
-        if message.uid in self._left:
+        if message.uid in self._leaving or message.uid not in self._sessions:
             return Refused(message.id, "NotConnected", "the session has left this process")
         session = self._sessions[message.uid]
         match message:
@@ -179,23 +209,54 @@ class Host:
                 return session.call(message)
             case Logout():
                 return session.logout(message)
-            case Disconnect():
-                session.disconnect()
-                self._committer.commit()
-                self._left.add(message.uid)
-                if len(self._left) == len(self._sessions):
-                    self._link.send(Done(message.id))
-                    end(ExitCode.CLEAN)
-                return Done(message.id)
+
+    def _leave(self, message: Disconnect) -> Answer:
+        """End one session for good; the process ends with the last one."""
+        uid = message.uid
+        if (uid, Lane.MESSAGES) not in self._lanes:
+            return Refused(message.id, "UnknownSession", "this process does not run that session")
+        with self._leave_lock:
+            leaving = self._leaving.setdefault(uid, threading.Lock())
+        with leaving:
+            self._started.wait()
+            if uid not in self._left and not self._has_left(uid):
+                return Uncertain(message.id, "a message is still under way")
+        with self._leave_lock:
+            last = len(self._left) == self._number
+        if last:
+            self._link.send(Done(message.id))
+            end(ExitCode.CLEAN)
+        return Done(message.id)
+
+    def _has_left(self, uid: str) -> bool:
+        """Disconnect, drain, give the journal back. False: a message is under way and may still change the keys."""
+        session = self._sessions.get(uid)
+        if session is not None:
+            session.disconnect()
+            if not self._lanes[uid, Lane.MESSAGES].wait_until_idle(LEAVE_SECONDS):
+                return False
+        self._committer.leave(uid, self._journals[uid])
+        with self._leave_lock:
+            self._left.add(uid)
+        return True
 
     def _start(self, sessions: tuple[SessionStart, ...]) -> None:
-        journals: dict[str, Writer] = {}
-        try:
-            for session in sessions:
-                journals[session.uid] = Writer(Path(session.journal))
-        except JournalError as error:
-            end(ExitCode.JOURNAL_FAILED, str(error))
-        self._sessions = self._engine.start(sessions, Tools(self._emit, self._committer, journals))
+        self._loaded.wait()
+        self._number = len(sessions)
+        alone = self._number == 1
+        for session in sessions:
+            try:
+                self._journals[session.uid] = Writer(Path(session.journal))
+            except JournalError as error:
+                if alone:
+                    end(ExitCode.JOURNAL_FAILED, str(error))
+                self._left.add(session.uid)
+                self._emit(ConnectFailure(session.uid, f"JournalFailed: {error}"))
+        able = tuple(session for session in sessions if session.uid in self._journals)
+        if not able:
+            end(ExitCode.JOURNAL_FAILED, "no session has its journal")
+        tools = Tools(self._emit, self._committer, self._journals, self._started, alone=alone)
+        self._sessions = self._engine.start(able, tools)
         self._started.set()
         self._link.send(Started())
 

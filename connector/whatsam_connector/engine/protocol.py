@@ -69,6 +69,8 @@ class SessionStart:
     phone_number: str | None
     proxy: str | None
     """http, https or socks5 URL, possibly with a password, through which everything of this session goes."""
+    debug: bool
+    """Log what whatsmeow sends and receives. For a process of one session: its lines do not say whose they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class EngineSession:
     """None: a session without a device fails instead of asking for a code that nobody waits for."""
     proxy: str | None = None
     """URL (http, https, socks5) through which the session reaches WhatsApp; it may hold a password."""
+    debug: bool = False
+    """Log what the engine's library sends and receives, redacted; it needs a process of its own for that."""
 
 
 def start_request(session: EngineSession) -> SessionStart:
@@ -54,6 +56,7 @@ def start_request(session: EngineSession) -> SessionStart:
         pairing_method=session.pairing.method if session.pairing else None,
         phone_number=session.pairing.phone_number if session.pairing else None,
         proxy=session.proxy,
+        debug=session.debug,
     )
 
 

@@ -28,8 +28,8 @@ INSTANT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 PARENT_SAYS = [
     Start(
         (
-            SessionStart("u", "/d", "/j", None, "Code", "49151", None),
-            SessionStart("v", "/d", "/j", "1:2@lid", None, None, "socks5://p:1"),
+            SessionStart("u", "/d", "/j", None, "Code", "49151", None, debug=False),
+            SessionStart("v", "/d", "/j", "1:2@lid", None, None, "socks5://p:1", debug=True),
         )
     ),
     Arm(1, 12.5),

@@ -9,6 +9,7 @@ import importlib.metadata
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable
 
 DISTRIBUTION = "neonize"
@@ -21,17 +22,36 @@ def version() -> str:
     return importlib.metadata.version(DISTRIBUTION)
 
 
-def load(on_keys_uploaded: Callable[[], None]) -> None:
-    """Import neonize; `on_keys_uploaded` is called when whatsmeow says that it uploads new prekeys.
-
-    whatsmeow writes the keys to the store before it logs that line, and no event tells of them.
-    """
+def load() -> None:
+    """Import neonize."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
 
     import pylibmagic  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for its effect, before neonize
+    import neonize.client
+
+    neonize.client.ThreadEvent = _PatientEvent  # type: ignore[misc, assignment]  # what connect() waits with
+
+
+class _PatientEvent(threading.Event):
+    """neonize looks five times a second whether connect() has ended, so that Ctrl-C is heard: nobody types it here."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        return super().wait()
+
+
+def listen(on_keys_uploaded: Callable[[], None], *, debug: bool) -> None:
+    """Call `on_keys_uploaded` when whatsmeow says that it uploads new prekeys. Before the first session connects.
+
+    whatsmeow writes the keys to the store before it logs that line, and no event tells of them. `debug`: let it log
+    what it sends and receives, whole stanzas that the supervisor redacts.
+    """
     from neonize.utils import log as neonize_log
 
-    neonize_log.setLevel(logging.INFO)  # decides what whatsmeow logs; its debug lines hold whole stanzas
+    # Decides what whatsmeow logs.
+    neonize_log.setLevel(logging.DEBUG if debug else logging.INFO)
+    if debug:
+        logging.getLogger("whatsmeow").setLevel(logging.DEBUG)
 
     class _KeysUploaded(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:

@@ -4,8 +4,8 @@
 of Go. What they mean is decided in `pairing`, `connection`, `inbound` and `receipts`.
 """
 
+import sys
 import threading
-from typing import NoReturn
 
 from neonize.client import NewClient, ProxySettings
 from neonize.proto.Neonize_pb2 import Device
@@ -18,10 +18,10 @@ from whatsam_connector.engine.neonize_adapter import calling, connection, inboun
 from whatsam_connector.engine.neonize_adapter.activity import HandlerActivity
 from whatsam_connector.engine.neonize_adapter.jids import parse_jid
 from whatsam_connector.engine.protocol import Answer, Call, ExitCode, Logout, Send, SessionStart
-from whatsam_connector.journal import JournalRecord, JournalWriteError
+from whatsam_connector.journal import JournalClosed, JournalRecord, JournalWriteError
 
 START_LIMIT_SECONDS = 60.0
-"""How long the first connection may take; beyond it the process ends and the supervisor tries again."""
+"""How long the first connection may take; beyond it the session leaves and the supervisor tries again."""
 
 _NAME_ON_THE_PHONE = "Whatsam"
 """Shown in the phone's list of linked devices."""
@@ -41,7 +41,11 @@ class NeonizeSession:
         self._journal = tools.journals[start.uid]
         self._activity = HandlerActivity()
         self._started = threading.Event()
+        self._all_started = tools.started
+        self._alone = tools.alone
         self._leaving = False
+        self._failed = threading.Lock()
+        self._disconnecting = threading.Lock()
         self.client = NewClient(
             start.database,
             jid=parse_jid(start.jid) if start.jid else None,
@@ -62,19 +66,37 @@ class NeonizeSession:
         """Begin to connect, in a thread of its own."""
         threading.Thread(target=self._run, name="session", daemon=True).start()
 
-    def wait_until_started(self) -> None:
-        """Return when neonize has written its maps: it showed a code or said who we are."""
-        if not self._started.wait(START_LIMIT_SECONDS):
+    def wait_until_started(self, seconds: float) -> None:
+        """Return when neonize has written its maps (it showed a code or said who we are), or after so long."""
+        self._started.wait(seconds)
+
+    def check_start(self, seconds: float) -> None:
+        """Fail unless the first connection comes up within so long."""
+        if not self._started.wait(seconds):
             self.fail("the connection did not come up in time")
 
     def has_started(self) -> None:
         """neonize has called us back: its maps have this client from now on."""
         self._started.set()
 
-    def fail(self, reason: str, code: ExitCode = ExitCode.CONNECT_FAILED) -> NoReturn:
-        """Report that the session cannot go on in this process, and end the process."""
+    def fail(self, reason: str, code: ExitCode = ExitCode.CONNECT_FAILED) -> None:
+        """Report that the session cannot go on in this process. Alone it ends the process, among others it leaves.
+
+        Whatever has failed, Go may still be connected and acknowledge messages that nobody hears of: so it is
+        disconnected at once, and the supervisor's `Disconnect` finds that done.
+        """
+        if not self._failed.acquire(blocking=False):
+            return
         self.emit(ConnectFailure(self.uid, reason))
-        end(code, reason)
+        if self._alone:
+            end(code, reason)
+        print(f"engine: a session failed: {reason}", file=sys.stderr, flush=True)
+        self._started.set()  # the others need not wait for it
+        threading.Thread(target=self._hang_up, name="hang-up", daemon=True).start()
+
+    def _hang_up(self) -> None:
+        self._all_started.wait()
+        self.disconnect()
 
     def _run(self) -> None:
         try:
@@ -85,7 +107,7 @@ class NeonizeSession:
             self.fail("neonize ended the session")
 
     def _guarded_execute(self, uuid: int, binary: int, size: int, code: int) -> None:
-        """Every event passes here. ctypes would print an exception and drop the event: the process ends instead."""
+        """Every event passes here. ctypes would print an exception and drop the event: the session fails instead."""
         with self._activity.handling():
             try:
                 self._execute(uuid, binary, size, code)
@@ -94,8 +116,11 @@ class NeonizeSession:
                     self.has_started()
             except JournalWriteError as error:
                 end(ExitCode.JOURNAL_FAILED, str(error))
+            except JournalClosed:
+                # It came after the session had left: WhatsApp has no acknowledgement, the connection was closed.
+                print(f"engine: event {code} came after its session had left", file=sys.stderr, flush=True)
             except BaseException as error:  # noqa: BLE001 - see above
-                end(ExitCode.ENGINE_FAILED, f"event {code}: {type(error).__name__}: {error}")
+                self.fail(f"event {code}: {type(error).__name__}: {error}", ExitCode.ENGINE_FAILED)
 
     # --- for the handlers ---------------------------------------------------------------------------------------------
 
@@ -128,7 +153,12 @@ class NeonizeSession:
         While pairing there is nothing to drain, and neonize's own stop would hang for ever: the process just ends.
         """
         self._leaving = True
-        if self.device is None:
+        if self.device is None and self.start_request.pairing_method is not None:
             return
-        self.client.disconnect()
-        self._activity.wait_until_quiet()
+        with self._disconnecting:
+            while True:
+                self.client.disconnect()
+                self._activity.wait_until_quiet()
+                # whatsmeow forgets a disconnect that falls between the wait and the dial of its own reconnect.
+                if not self.client.is_connected:
+                    return
