@@ -147,12 +147,8 @@ class Host:
                     self._arm(message)
                 case Ping():
                     self._link.send(Done(message.id))
-                case Start() if not self._start_seen:
-                    self._start_seen = True
-                    self._lanes = self._make_lanes(message.sessions)
-                    self._in_thread("start", lambda sessions=message.sessions: self._start(sessions))
                 case Start():
-                    end(ExitCode.PROTOCOL_ERROR, "sessions cannot be added to a running process")
+                    self._take_start(message)
                 case Stop():
                     self._in_thread("stop", self._stop)
                 case Cancel():
@@ -185,6 +181,13 @@ class Host:
             lanes[session.uid, Lane.LOOKUPS] = CommandQueue("lookups", self._link.send, self._started, abandons=True)
             lanes[session.uid, Lane.MEDIA] = media
         return lanes
+
+    def _take_start(self, message: Start) -> None:
+        if self._start_seen:
+            end(ExitCode.PROTOCOL_ERROR, "sessions cannot be added to a running process")
+        self._start_seen = True
+        self._lanes = self._make_lanes(message.sessions)
+        self._in_thread("start", lambda: self._start(message.sessions))
 
     def _load(self) -> None:
         self._engine.load()

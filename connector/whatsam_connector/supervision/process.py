@@ -63,14 +63,12 @@ CANCEL_SECONDS = 1.0
 class EngineProcess:
     """A running engine. Make one with `spawn`. All methods belong to the event loop's thread."""
 
-    def __init__(
-        self, child: Child, connection: EngineConnection, hello: Hello, on_event: Callable[[EngineEvent], None]
-    ) -> None:
-        """Only for `spawn`."""
+    def __init__(self, child: Child, connection: EngineConnection, hello: Hello) -> None:
+        """Only for `launch`."""
         self._child = child
         self._connection = connection
         self._hello = hello
-        self._on_event = on_event
+        self._on_event: Callable[[EngineEvent], None] | None = None
         self._deadline = hello.deadline
         self._kill_cause: KillCause | None = None
         self._exited: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
@@ -93,9 +91,14 @@ class EngineProcess:
         its kernel timer to it before anything else. `on_event` is called for every event, in order, from the event
         loop, possibly before this returns. Raises EngineStartFailed; then no process is left.
         """
-        if len({session.uid for session in sessions}) != len(sessions) or not sessions:
-            raise ValueError("an engine process needs sessions with different uids")
         await asyncio.to_thread(check_devices, sessions)
+        engine = await cls.launch(environment=environment, run_dir=run_dir, deadline=deadline)
+        engine.begin(sessions, on_event)
+        return engine
+
+    @classmethod
+    async def launch(cls, *, environment: Mapping[str, str], run_dir: Path, deadline: float) -> "EngineProcess":
+        """Start a process that loads its engine, keeps its fence, and waits for `begin`. Raises EngineStartFailed."""
         try:
             listener = Listener(run_dir)
         except OSError as error:
@@ -115,9 +118,16 @@ class EngineProcess:
                 raise
         finally:
             listener.close()
-        engine = cls(child, connection, hello, on_event)
-        connection.write(Start(tuple(start_request(session) for session in sessions)))
-        return engine
+        return cls(child, connection, hello)
+
+    def begin(self, sessions: Sequence[EngineSession], on_event: Callable[[EngineEvent], None]) -> None:
+        """Give the process its sessions, once. `check_devices` has passed them; `on_event`: see `spawn`."""
+        if len({session.uid for session in sessions}) != len(sessions) or not sessions:
+            raise ValueError("an engine process needs sessions with different uids")
+        if self._on_event is not None:
+            raise ValueError("sessions cannot be added to a running process")
+        self._on_event = on_event
+        self._connection.write(Start(tuple(start_request(session) for session in sessions)))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -246,6 +256,8 @@ class EngineProcess:
             self._connection.forget(request)
         if isinstance(answer, Refused):
             raise EngineRefused(answer.code, answer.message)
+        if isinstance(answer, Uncertain):
+            raise EngineUnresponsive(f"{what}: {answer.message}")
 
     async def _effect(self, message: Callable[[int], ToEngine], timeout: float, what: str) -> Answer:
         """A request that changes something at WhatsApp: every failure is either refused or uncertain."""
@@ -322,7 +334,8 @@ class EngineProcess:
 
     def _deliver(self, event: EngineEvent) -> None:
         try:
-            self._on_event(event)
+            if self._on_event is not None:
+                self._on_event(event)
         except Exception:  # noqa: BLE001 - logged with its traceback
             # A fault in one handler must not cost the session its later events.
             _log.exception("engine event handler failed", engine_pid=self.pid, event_type=type(event).__name__)

@@ -27,9 +27,9 @@ def load() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
 
     import pylibmagic  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for its effect, before neonize
-    import neonize.client
 
-    neonize.client.ThreadEvent = _PatientEvent  # type: ignore[misc, assignment]  # what connect() waits with
+    # Not an import statement: it would be sorted before the one above.
+    importlib.import_module("neonize.client").ThreadEvent = _PatientEvent  # what connect() waits with
 
 
 class _PatientEvent(threading.Event):
