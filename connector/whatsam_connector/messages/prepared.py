@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from whatsam_connector.messages.rules import OutRow
 from whatsam_core.errors import WhatsamError
+from whatsam_core.resources.session import Pacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,15 @@ class PreparedMessage:
     """JID of the chat."""
     message: bytes
     """WhatsApp's protobuf `Message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """A message of the session, as far as one that is about it needs to know."""
+
+    wa_id: str | None
+    """None: it is not sent yet, or never was."""
+    status: str
 
 
 class PreparationFailed(WhatsamError):

@@ -14,10 +14,9 @@ from whatsam_connector.clock import Clock
 from whatsam_connector.content.building import build, plain_text
 from whatsam_connector.content.context import Named, Surroundings
 from whatsam_connector.messages.pacing import Pace, plan
-from whatsam_connector.messages.prepared import PreparationFailed, PreparedMessage, Uploader
+from whatsam_connector.messages.prepared import PreparationFailed, PreparedMessage, TargetRow, Uploader
 from whatsam_connector.messages.rules import OutRow
 from whatsam_connector.messages.uploads import UploadFailed, Uploads
-from whatsam_connector.storage.targets import TargetRow
 from whatsam_connector.supervision.errors import EngineError, EngineGone, EngineRefused
 from whatsam_connector.supervision.outgoing import recipient_jid
 from whatsam_core.logging import get_logger
