@@ -12,9 +12,13 @@ from whatsam_connector.assignments.worker import Worker
 from whatsam_connector.clock import Clock, SystemClock
 from whatsam_connector.fence import KernelTimer
 from whatsam_connector.http.calls import Calls
-from whatsam_connector.http.health import Health, Throughput
+from whatsam_connector.http.engine_calls import EngineCalls
+from whatsam_connector.http.health import Health
+from whatsam_connector.http.observation import Observation
 from whatsam_connector.http.routes import create_app
 from whatsam_connector.http.server import HttpServer, bind
+from whatsam_connector.http.stores import Stores
+from whatsam_connector.http.throughput import Throughput
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import LeaseKeeper
@@ -73,6 +77,16 @@ async def build(settings: ConnectorSettings) -> Connector:
         metrics.outgoing.labels(outcome).inc()
         throughput.count(outcome)
 
+    def count_in(kind: str, number: int) -> None:
+        metrics.inbound.labels(kind).inc(number)
+        if kind == "message":
+            throughput.received(number)
+
+    def answered(route: str, status: int, seconds: float) -> None:
+        metrics.http_seconds.labels(route, str(status)).observe(seconds)
+        if route.startswith("/sessions/"):
+            throughput.answered(seconds)
+
     mailroom = Mailroom(
         table,
         waiters,
@@ -80,7 +94,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         boot=boot,
         may_work=may_work,
         count_out=count_out,
-        count_in=lambda kind, number: metrics.inbound.labels(kind).inc(number),
+        count_in=count_in,
     )
     hooks = _Hooks()
     state = StateKeeper(_state_settings(settings), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble)
@@ -119,20 +133,27 @@ async def build(settings: ConnectorSettings) -> Connector:
         monotonic=clock.monotonic,
     )
     calls = Calls(boot=boot, find=worker.runner, may_work=may_work, rows=table, waiters=waiters)
+    engine_calls = EngineCalls(calls.holder_of, settings.state_dir / "pictures")
+    stores = Stores(database.alive, state.store_answers)
     health = Health(
         worker_name=settings.pod_name,
+        endpoint=f"http://{settings.pod_ip}:{port}",
+        engine=engine_version(),
+        session_metrics=settings.session_metrics,
         boot=boot,
         capacity=settings.sessions_per_worker,
         worker=worker,
         tenure=tenure,
         engines=engines,
         state=state,
-        database=database,
+        stores=stores,
         clock=clock,
         metrics=metrics,
         throughput=throughput,
         last_turn=lambda: keeper.last_turn,
     )
+    app = create_app(calls, tokens, health)
+    app.add_middleware(Observation, observe=answered)
     return Connector(
         Parts(
             cluster=cluster,
@@ -144,7 +165,8 @@ async def build(settings: ConnectorSettings) -> Connector:
             worker=worker,
             mailroom=mailroom,
             tokens=tokens,
-            server=HttpServer(create_app(calls, tokens, health), listening),
+            server=HttpServer(app, listening),
+            stores=stores,
             sessions_dir=settings.state_dir / "sessions",
             shutdown_grace=settings.shutdown_grace,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from whatsam_connector.assignments.worker import Worker
 from whatsam_connector.http.server import HttpServer
+from whatsam_connector.http.stores import Stores
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import KeeperEnd, LeaseKeeper
@@ -57,6 +58,7 @@ class Parts:
     mailroom: Mailroom
     tokens: TokenChecker
     server: HttpServer
+    stores: Stores
     sessions_dir: Path
     shutdown_grace: float
 
@@ -99,6 +101,7 @@ class Connector:
         working = [
             asyncio.create_task(work, name=name)
             for name, work in (
+                ("stores", parts.stores.watch()),
                 ("assignments", parts.worker.run()),
                 ("mailroom", parts.mailroom.ring_for_ever(self._keys, parts.worker.wake)),
                 ("leftovers", leftovers.take_over_for_ever(parts.sessions_dir, parts.table, self._uids)),

@@ -3,17 +3,21 @@
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 from whatsam_connector.lease.verdict import Answer
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState
+from whatsam_connector.state import Replicated
 from whatsam_core.metrics import Metrics
 from whatsam_core.resources.session import Phase
 
+SessionFigures = tuple[str, SessionState, bool, Replicated | None]
+"""Namespace and name, state, whether its journal waits for the database, what the object store has."""
+
 
 class ConnectorMetrics:
-    """Everything a connector counts. No label names a session."""
+    """Everything a connector counts. No label names a session, except those of `tell_of_sessions`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._metrics = Metrics("connector", registry)
@@ -37,6 +41,25 @@ class ConnectorMetrics:
         self.inbound = metrics.counter("inbound_records", "Journal records taken over into the database.", ["kind"])
         self.inboxes_behind = metrics.gauge("inboxes_behind", "Sessions whose journal waits for the database.")
         self.shipper_restarts = metrics.gauge("shipper_restarts", "Shipper processes that ended unexpectedly.")
+
+        self.store_answers = metrics.gauge("store_answers", "1 while a store answers.", ["store"])
+        self.http_seconds = metrics.histogram("http_request_seconds", "Time to answer a call.", ["route", "status"])
+        self._session_up: Gauge | None = None
+
+    def tell_of_sessions(self, sessions: "Iterable[SessionFigures]") -> None:
+        """Series of their own for the sessions that are here now: as many as sessions, so only where it is wished."""
+        if self._session_up is None:
+            metrics, labels = self._metrics, ["namespace", "session"]
+            self._session_up = metrics.gauge("session_up", "1 while the session is logged in.", labels)
+            self._session_behind = metrics.gauge("session_inbox_behind", "1 while its journal waits.", labels)
+            self._session_seq = metrics.gauge("session_replication_seq", "Number of its newest stored state.", labels)
+        for gauge in (self._session_up, self._session_behind, self._session_seq):
+            gauge.clear()
+        for key, state, behind, stored in sessions:
+            namespace, _, name = key.partition("/")
+            self._session_up.labels(namespace, name).set(state.logged_in)
+            self._session_behind.labels(namespace, name).set(behind)
+            self._session_seq.labels(namespace, name).set(stored.seq if stored is not None else 0)
 
     def renewal(self, answer: Answer, seconds: float) -> None:
         """One renewal request has ended."""

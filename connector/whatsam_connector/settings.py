@@ -61,6 +61,8 @@ class ConnectorSettings(ObjectStoreSettings):
     """Sessions per engine process. This version runs one."""
     max_concurrent_starts: int = Field(default=8, ge=1, le=256)
     """Sessions that restore and start at the same time: more would make all of them slower."""
+    session_metrics: bool = False
+    """Metrics of each session by its name, too: their number grows with the sessions."""
     shutdown_grace: float = Field(default=50.0, gt=0)
     """Seconds after SIGTERM until engines that still live are killed; less than the pod's grace period (60 s)."""
     api_service_account: str = Field(default="whatsam-api", pattern=DNS_LABEL)

@@ -1,51 +1,22 @@
 """How this worker is: for probes, for people, for Prometheus. Read by the routes."""
 
-import time
-from collections import deque
+import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 from whatsam_connector.assignments.worker import Worker
 from whatsam_connector.clock import Clock
+from whatsam_connector.http.resources import Resources
+from whatsam_connector.http.stores import Stores
+from whatsam_connector.http.throughput import Throughput
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.metrics import ConnectorMetrics
 from whatsam_connector.state import StateKeeper
-from whatsam_connector.storage.database import Database
 from whatsam_core.lease import LeaseTimings
-
-_HOUR = 3600.0
-
-
-class Throughput:
-    """What was sent in the last hour, for the JSON form of `/metrics`."""
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._outcomes: deque[tuple[float, str]] = deque()
-
-    def count(self, outcome: str) -> None:
-        """One outgoing message was settled."""
-        self._outcomes.append((self._monotonic(), outcome))
-        self._forget_old()
-
-    def figures(self) -> dict[str, Any]:
-        """Of the last hour: messages sent and failed, per minute, and the share of failures."""
-        self._forget_old()
-        sent = sum(1 for _, outcome in self._outcomes if outcome == "sent")
-        failed = sum(1 for _, outcome in self._outcomes if outcome == "failed")
-        settled = sent + failed
-        return {
-            "sentLastHour": sent,
-            "failedLastHour": failed,
-            "sentPerMinute": round(sent / 60, 3),
-            "errorRate": round(failed / settled, 4) if settled else 0.0,
-        }
-
-    def _forget_old(self) -> None:
-        since = self._monotonic() - _HOUR
-        while self._outcomes and self._outcomes[0][0] < since:
-            self._outcomes.popleft()
+from whatsam_core.resources.session import Phase
 
 
 class Health:
@@ -55,26 +26,34 @@ class Health:
         self,
         *,
         worker_name: str,
+        endpoint: str,
+        engine: str,
+        session_metrics: bool,
         boot: str,
         capacity: int,
         worker: Worker,
         tenure: Tenure,
         engines: LivingEngines,
         state: StateKeeper,
-        database: Database,
+        stores: Stores,
         clock: Clock,
         metrics: ConnectorMetrics,
         throughput: Throughput,
         last_turn: Callable[[], float],
     ) -> None:
         self._worker_name = worker_name
+        self._endpoint = endpoint
+        self._engine = engine
+        self._session_metrics = session_metrics
+        self._resources = Resources()
+        self._started_at = clock.now()
         self._boot = boot
         self._capacity = capacity
         self._worker = worker
         self._tenure = tenure
         self._engines = engines
         self._state = state
-        self._database = database
+        self._stores = stores
         self._clock = clock
         self._metrics = metrics
         self._throughput = throughput
@@ -95,17 +74,24 @@ class Health:
             return "the Lease is not held"
         if self._state.shipper_pid is None:
             return "the shipper is not up"
+        if not self._stores.started:
+            return "the object store has not answered yet"
         return None
 
     async def details(self) -> dict[str, Any]:
-        """For people."""
+        """For people, and for whoever polled a worker's health before there were Leases."""
+        usage = await asyncio.to_thread(self._resources.usage)
+        by_phase = self._metrics.count_sessions(self._worker.states().values())
+        total, connected = sum(by_phase.values()), by_phase.get(Phase.CONNECTED.value, 0)
+        problem = self.not_alive() or self.not_ready()
+        stores_answer = self._stores.database is not False and self._stores.objects is not False
         return {
-            "worker": self._worker_name,
+            "status": "unhealthy" if problem else "healthy" if stores_answer else "degraded",
+            "workerId": self._worker_name,
             "bootId": self._boot,
-            "uptimeSeconds": round(self._clock.monotonic() - self._started, 1),
-            "alive": self.not_alive() is None,
-            "ready": self.not_ready() is None,
-            "problem": self.not_alive() or self.not_ready(),
+            "uptime": round(self._clock.monotonic() - self._started, 1),
+            "problem": problem,
+            "lastHeartbeat": _text(self._renewed_at()),
             "lease": {
                 "held": self._tenure.holds(self._clock.boottime()),
                 "ageSeconds": self._lease_age(),
@@ -113,24 +99,43 @@ class Health:
                 "fenced": self._tenure.fenced,
             },
             "sessions": {
+                "total": total,
+                "connected": connected,
+                "disconnected": total - connected,
                 "capacity": self._capacity,
-                "byPhase": self._metrics.count_sessions(self._worker.states().values()),
+                "byPhase": by_phase,
             },
+            "resources": {
+                "cpuUsage": usage.cpu_percent,
+                "memoryUsage": usage.memory_mib,
+                "memoryTotal": usage.memory_limit_mib,
+                "processes": usage.processes,
+                "fileDescriptors": usage.file_descriptors,
+                "threads": usage.threads,
+            },
+            "storage": {"dbConnected": self._stores.database, "objectStoreConnected": self._stores.objects},
             "engines": len(self._engines),
             "shipper": {"up": self._state.shipper_pid is not None, "restarts": self._state.shipper_restarts},
-            "database": {"reachable": await self._database.alive()},
             "assignmentsWatched": self._worker.watching,
         }
 
     def figures(self) -> dict[str, Any]:
         """The metrics as JSON."""
+        by_phase = self._metrics.count_sessions(self._worker.states().values())
         return {
-            "worker": self._worker_name,
-            "sessions": self._metrics.count_sessions(self._worker.states().values()),
+            "worker": {
+                "id": self._worker_name,
+                "endpoint": self._endpoint,
+                "startTime": _text(self._started_at),
+                "version": version("whatsam"),
+                "engine": self._engine,
+            },
+            "sessions": {"total": sum(by_phase.values()), "byStatus": by_phase},
+            "messages": self._throughput.messages(),
+            "performance": self._throughput.performance(),
             "engines": len(self._engines),
             "leaseAgeSeconds": self._lease_age(),
             "replicationLagSeconds": self._replication_lag(),
-            **self._throughput.figures(),
         }
 
     def exposition(self) -> bytes:
@@ -141,11 +146,22 @@ class Health:
         self._metrics.replication_lag.set(self._replication_lag())
         self._metrics.inboxes_behind.set(sum(1 for runner in self._worker.running() if runner.inbox_behind))
         self._metrics.shipper_restarts.set(self._state.shipper_restarts)
+        self._metrics.store_answers.labels("database").set(self._stores.database or False)
+        self._metrics.store_answers.labels("objects").set(self._stores.objects or False)
+        if self._session_metrics:
+            self._metrics.tell_of_sessions(
+                (runner.key, runner.state, runner.inbox_behind, self._state.replicated(runner.uid))
+                for runner in self._worker.running()
+            )
         return self._metrics.expose()
 
     def _lease_age(self) -> float | None:
         renewed = self._tenure.renewed_at
         return None if renewed is None else round(self._clock.boottime() - renewed, 3)
+
+    def _renewed_at(self) -> datetime | None:
+        age = self._lease_age()
+        return None if age is None else self._clock.now() - timedelta(seconds=age)
 
     def _replication_lag(self) -> float:
         now = self._clock.monotonic()
@@ -156,3 +172,7 @@ class Health:
 def stuck_after(timings: LeaseTimings) -> float:
     """Seconds without a turn of the renew loop after which it hangs: two requests, a pause, and patience."""
     return 2 * timings.request_timeout + timings.renew_period + timings.lease_duration
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

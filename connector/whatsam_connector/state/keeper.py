@@ -70,6 +70,10 @@ class StateKeeper:
         await self._shipping.stop()
         await self._store.close()
 
+    async def store_answers(self) -> bool:
+        """Whether the object store answers now."""
+        return await self._store.answers()
+
     @property
     def shipper_pid(self) -> int | None:
         """The shipper's process id, None between two of them. For health and tests."""

@@ -40,6 +40,9 @@ _CHUNK_BYTES: Final = 256 * 1024
 _STREAM_TIMEOUT: Final = 300.0
 """Seconds for one file up or down, however large the limit on its size lets it be."""
 
+_ANSWER_TIMEOUT: Final = 3.0
+"""Seconds to tell whether the store is there."""
+
 T = TypeVar("T")
 
 
@@ -127,6 +130,14 @@ class ObjectStore:
                     raise
 
         await self._run(f"make bucket {self._bucket}", work)
+
+    async def answers(self) -> bool:
+        """Whether the store answers now, whatever it holds."""
+        try:
+            await self.stat("is-anybody-there", timeout=_ANSWER_TIMEOUT)
+        except ObjectStoreError:
+            return False
+        return True
 
     async def put(self, key: str, data: bytes, *, timeout: float | None = None) -> None:
         """Store the object, all of it or nothing. After `ObjectStoreUnreachable` it may still appear later."""
