@@ -20,6 +20,9 @@ KEY_INFO = {
     "audio": b"WhatsApp Audio Keys",
     "document": b"WhatsApp Document Keys",
     "sticker": b"WhatsApp Image Keys",
+    "ptv": b"WhatsApp Video Keys",
+    "history": b"WhatsApp History Keys",
+    "app-state": b"WhatsApp App State Keys",
 }
 
 

@@ -89,6 +89,10 @@ class NeonizeClient:
     def send(self, to: str, text: str, server: str = "s.whatsapp.net") -> str:
         return self.call("send", to=to, text=text, server=server)
 
+    def do(self, expression: str, **variables: Any) -> Any:
+        """Evaluates an expression of `client` and `jid(number, server)` in the client's process."""
+        return self.call("evaluate", expression=expression, **variables)
+
     def kill(self) -> None:
         process = self._running()
         process.kill()
