@@ -152,7 +152,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         throughput=throughput,
         last_turn=lambda: keeper.last_turn,
     )
-    app = create_app(calls, tokens, health)
+    app = create_app(calls, engine_calls, tokens, health)
     app.add_middleware(Observation, observe=answered)
     return Connector(
         Parts(

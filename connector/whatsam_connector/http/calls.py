@@ -68,7 +68,7 @@ class Calls:
 
     async def send(self, address: Address, message: UUID, wait: float) -> MessageView | Refusal:
         """Let the message leave in its turn; wait up to `wait` seconds for it. An unsettled view means: still on it."""
-        runner = self._holder_of(address)
+        runner = self.holder_of(address)
         if isinstance(runner, Refusal):
             return runner
         try:
@@ -90,7 +90,8 @@ class Calls:
         except DatabaseUnavailable:
             return Refusal.DATABASE_UNAVAILABLE
 
-    def _holder_of(self, address: Address) -> SessionRunner | Refusal:
+    def holder_of(self, address: Address) -> SessionRunner | Refusal:
+        """The session's runner, if this boot holds it under that epoch and its Lease is confirmed."""
         runner = self._find(address.uid)
         if address.boot != self._boot or runner is None or runner.state.stage.final:
             return Refusal.NOT_HOLDER

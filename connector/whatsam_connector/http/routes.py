@@ -1,5 +1,6 @@
-"""The connector's HTTP API: forwarded sends, health, probes, metrics. Parses, calls one service, answers."""
+"""The connector's HTTP API: forwarded sends and calls, health, probes, metrics. Parses, calls one service, answers."""
 
+import json
 from typing import Annotated
 from uuid import UUID
 
@@ -7,7 +8,9 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Respons
 from fastapi.responses import JSONResponse
 
 from whatsam_connector.errors import TokenForbidden, TokenRefused
+from whatsam_connector.http.bodies import LARGEST_BODY, BodyProblem, read_arguments
 from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.engine_calls import CallEnd, Declined, EngineCalls, Outcome, Value
 from whatsam_connector.http.health import Health
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.messages.rows import MessageView
@@ -21,14 +24,27 @@ _FAILURES = {
     Refusal.UNKNOWN_MESSAGE: (404, "UNKNOWN_MESSAGE", "the session has no such message"),
     Refusal.DATABASE_UNAVAILABLE: (503, "DATABASE_UNAVAILABLE", "the database does not answer; try again"),
 }
+_CALL_ENDS = {
+    CallEnd.UNKNOWN_METHOD: (404, "UNKNOWN_METHOD", "there is no such call"),
+    CallEnd.BUSY: (429, "BUSY", "too many calls wait for this session; nothing was done"),
+    CallEnd.NOT_CONNECTED: (503, "NOT_CONNECTED", "the session is not connected; nothing was done"),
+    CallEnd.TIMED_OUT: (504, "TIMED_OUT", "WhatsApp did not answer in time"),
+    CallEnd.UNCERTAIN: (504, "UNCERTAIN", "no answer in time: the change may have been made"),
+}
+_BODY_PROBLEMS = {
+    BodyProblem.TOO_LARGE: (413, "TOO_LARGE", f"a body has at most {LARGEST_BODY} bytes"),
+    BodyProblem.NOT_JSON: (422, "Invalid", "the body must be a JSON object"),
+}
 _WAIT = 5.0
+_CALL_WAIT = 20.0
+_LONGEST_CALL = 60.0
 _LONGEST_WAIT = 30.0
 
 
-def create_app(calls: Calls, tokens: TokenChecker, health: Health) -> FastAPI:
-    """The application; the three services come from the factory."""
+def create_app(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker, health: Health) -> FastAPI:
+    """The application; the services come from the factory."""
     app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(_session_routes(calls, tokens))
+    app.include_router(_session_routes(calls, engine_calls, tokens))
     app.include_router(_health_routes(health))
 
     @app.exception_handler(TokenRefused)
@@ -40,9 +56,14 @@ def create_app(calls: Calls, tokens: TokenChecker, health: Health) -> FastAPI:
     return app
 
 
-def _session_routes(calls: Calls, tokens: TokenChecker) -> APIRouter:
+def _session_routes(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker) -> APIRouter:
     async def caller(authorization: Annotated[str | None, Header()] = None) -> None:
         await tokens.check(authorization)
+
+    def addressed(
+        uid: str, x_whatsam_epoch: Annotated[int, Header()], x_whatsam_boot: Annotated[str, Header()]
+    ) -> Address:
+        return Address(uid, x_whatsam_epoch, x_whatsam_boot)
 
     router = APIRouter(prefix="/sessions/{uid}", dependencies=[Depends(caller)])
 
@@ -59,7 +80,32 @@ def _session_routes(calls: Calls, tokens: TokenChecker) -> APIRouter:
             return _failure(*_FAILURES[outcome])
         return JSONResponse(_wire(outcome), status_code=200 if outcome.settled else 202)
 
+    @router.post("/calls/{method}")
+    async def call(  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
+        method: str,
+        request: Request,
+        address: Annotated[Address, Depends(addressed)],
+        wait: Annotated[float, Query(ge=0, le=_LONGEST_CALL)] = _CALL_WAIT,
+    ) -> Response:
+        arguments = await read_arguments(request)
+        if isinstance(arguments, BodyProblem):
+            return _failure(*_BODY_PROBLEMS[arguments])
+        return _call_answer(await engine_calls.call(address, method, arguments, wait))
+
     return router
+
+
+def _call_answer(outcome: Outcome) -> Response:
+    match outcome:
+        case Value():
+            # ASCII: a half character in what somebody wrote must not break the answer.
+            return Response(json.dumps({"value": outcome.value}), media_type="application/json")
+        case Declined():
+            return _failure(422, outcome.code, outcome.message)
+        case CallEnd():
+            return _failure(*_CALL_ENDS[outcome])
+        case Refusal():
+            return _failure(*_FAILURES[outcome])
 
 
 def _health_routes(health: Health) -> APIRouter:

@@ -30,6 +30,7 @@ from whatsam_connector.supervision import (
     EngineError,
     EngineEvent,
     EngineExit,
+    EngineRefused,
     EngineSession,
     EngineStartFailed,
     JournalAdvanced,
@@ -84,6 +85,7 @@ class SessionRunner:
         self._places = tools.places(self.uid)
         self._owner = InboxOwner(session=self.key, tenant=session.spec.tenant, uid=self.uid)
         self._inbox, self.outbox = tools.mailroom.open(self._owner, self._places.journal, holder.epoch)
+        self.outbox.pace(session.spec.pacing)
         self._writer = StatusWriter(tools.objects, session, holder, tools.clock, self._lost, chance=tools.chance)
         self._inputs: asyncio.Queue[Input | _Forgotten | _Broken] = asyncio.Queue()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
@@ -104,6 +106,7 @@ class SessionRunner:
     def observe(self, session: WhatsAppSession) -> None:
         """The watch has a newer object of this session under this epoch."""
         self._writer.observe(session)
+        self.outbox.pace(session.spec.pacing)
         if self._asked_pairing is not None and session.spec.pairing != self._asked_pairing:
             self.push(inputs.PairingAskedAnew())
         if self._engine is not None and session.spec.proxy_secret_ref != self._asked_proxy:
@@ -127,6 +130,13 @@ class SessionRunner:
     def inbox_behind(self) -> bool:
         """Whether received messages wait for the database."""
         return self._inbox.behind
+
+    async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
+        """A look-up or change by the engine (`engine.methods`), while connected. Raises `EngineError`."""
+        engine = self._engine
+        if engine is None or not self.state.may_send:
+            raise EngineRefused("NotConnected", "the session is not connected to WhatsApp")
+        return await engine.call(self.uid, method, arguments, timeout)
 
     async def handed_over(self) -> None:
         """Wait until the session has let go and its status says so."""

@@ -126,6 +126,7 @@ class FakeEngine:
         self.exited: asyncio.Future[EngineExit] = self.loop.create_future()
         self.calls: list[str] = []
         self.sent: list[OutgoingMessage] = []
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.outcome: list[Exception] = []
         self.hangs = False
         self.pause = 0.02
@@ -155,6 +156,15 @@ class FakeEngine:
         if self.outcome:
             raise self.outcome.pop(0)
         return SendResult(f"3EB0{len(self.sent):04d}{self.pid}", VirtualClock().now())
+
+    async def call(self, uid: str, method: str, arguments: dict[str, Any], timeout: float) -> Any:
+        if self.exited.done():
+            raise EngineRefused("EngineGone", "gone")
+        self.asked.append((uid, method, arguments))
+        await asyncio.sleep(self.pause)
+        if self.outcome:
+            raise self.outcome.pop(0)
+        return {"answer": len(self.asked)}
 
     async def disconnect(self, uid: str) -> None:
         self.calls.append("disconnect")
