@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo up down status logs build test test-unit test-flow test-cluster test-e2e test-live test-faults \
-	bench lint format crds clean
+	bench lint format crds docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -68,6 +68,9 @@ format: venv ## put the code into the house's form
 
 crds: venv ## generate crds/ from the models
 	$(BIN)/python -m whatsam_core.crd crds
+
+docs: venv ## generate docs/configuration.md from the settings classes
+	$(BIN)/python -m whatsam_local.settings_page docs/configuration.md
 
 clean: ## end the cluster, remove .venv, .local and caches (the built control plane stays in ~/.cache)
 	@if [ -x $(LOCAL) ]; then $(LOCAL) down; fi

@@ -30,23 +30,29 @@ class ApiSettings(ProcessSettings):
     namespace: str = Field(min_length=1, max_length=63)
     """Namespace of the sessions that this API serves."""
     port: int = Field(default=8000, ge=1, le=65535)
+    """Where the REST API answers."""
     database_url: DatabaseUrl
-    """postgresql://user:password@host:port/database"""
+    """PostgreSQL, postgresql://user:password@host:port/database."""
     redis_url: RedisUrl | None = None
     """Rate limits shared by all replicas. Without it, or while it is away, each replica counts for itself."""
     jwt_secret: SecretStr = Field(min_length=32)
     """Signs access tokens; at least 32 bytes. Changing it ends all logins."""
     access_token_minutes: int = Field(default=15, ge=1, le=1440)
+    """Minutes that an access token is good for."""
     refresh_token_days: int = Field(default=30, ge=1, le=365)
+    """Days without a refresh after which somebody has to log in again."""
     admin_email: str | None = Field(default=None, max_length=254)
     """An administrator with this address is made at start when there is none."""
     admin_password: SecretStr | None = Field(default=None, min_length=8)
+    """That administrator's first password."""
     registration_enabled: bool = True
+    """Whether anybody may register."""
     connector_token_file: Path = Path("/var/run/secrets/whatsam/connector-token")
     """Projected service-account token with the connectors' audience; read again for each call because it rotates."""
     send_wait_seconds: float = Field(default=5.0, gt=0, le=25)
     """How long a send waits for the holder's answer before it is answered with 202."""
     database_pool_size: int = Field(default=10, ge=2, le=100)
+    """Connections to PostgreSQL at most, for each replica."""
     anonymous_limit: Rate = "100/15minutes"
     """Calls without credentials, per address."""
     login_limit: Rate = "10/15minutes"

@@ -29,7 +29,9 @@ class ConnectorSettings(ObjectStoreSettings):
     pool_uid: str = Field(min_length=1, max_length=64)
     """UID of that pool: it owns the connector's Lease, which outlives the pod."""
     pod_name: str = Field(min_length=1, max_length=253)
+    """Name of this pod."""
     pod_uid: str = Field(min_length=1, max_length=64)
+    """UID of this pod: a pod of the same name that comes later is another worker."""
     pod_ip: str = Field(pattern=r"^[0-9a-fA-F.:]+$")
     """Address where the API reaches this pod."""
     port: int = Field(default=8080, ge=0, le=65535)

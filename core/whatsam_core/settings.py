@@ -18,7 +18,7 @@ class SettingsError(WhatsamError):
 class ProcessSettings(BaseSettings):
     """Base of one settings class per process."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     installation_id: str = Field(default="whatsam", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     """Names this installation in the object store; two installations may share a bucket."""
@@ -36,9 +36,13 @@ class ObjectStoreSettings(ProcessSettings):
     s3_url: str = Field(pattern=r"^https?://[^/]+/?$")
     """Address of the store, for example http://seaweedfs:8333."""
     s3_access_key: SecretStr
+    """Access key of an account that may read, write, list and delete in the bucket."""
     s3_secret_key: SecretStr
+    """Its secret key."""
     s3_bucket: str = Field(default="whatsam", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    """The bucket; made at start when it is missing."""
     s3_region: str = "us-east-1"
+    """Region that requests are signed for."""
 
 
 class MediaSettings(ObjectStoreSettings):

@@ -18,6 +18,7 @@ class OperatorSettings(ObjectStoreSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     """Where /live, /ready and /metrics answer."""
     leader_lease_name: str = "whatsam-operator"
+    """Name of the Lease that the leader holds."""
     leader_lease_duration: float = Field(default=8.0, gt=0)
     """A candidate takes over after that long without a renewal."""
     leader_deadline: float = Field(default=5.0, gt=0)
