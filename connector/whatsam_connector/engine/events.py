@@ -73,6 +73,8 @@ class Connected:
     uid: str
     jid: str
     push_name: str | None
+    lid: str = ""
+    """The other name of the account, without a device; empty where WhatsApp told none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,35 @@ class JournalAdvanced:
     """
 
 
+class ChatState(enum.Enum):
+    """What somebody does in a chat."""
+
+    COMPOSING = "composing"
+    RECORDING = "recording"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatStateChanged:
+    """Somebody writes or records a message, or has stopped. Told only while we are shown as available."""
+
+    uid: str
+    chat: str
+    sender: str
+    state: ChatState
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Somebody whose presence was subscribed to came online or went."""
+
+    uid: str
+    jid: str
+    available: bool
+    last_seen: datetime | None
+    """None where they do not show it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
     """A recipient could not decrypt these messages of ours and asks for them again."""
@@ -200,5 +231,7 @@ EngineEvent = (
     | ClientOutdated
     | KeysUploaded
     | JournalAdvanced
+    | ChatStateChanged
+    | PresenceChanged
     | RetryRequested
 )

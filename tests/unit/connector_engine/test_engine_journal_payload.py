@@ -1,4 +1,4 @@
-"""Every kind of record comes back as it was; what an older version wrote is read, what a newer one adds is passed over."""
+"""Every kind of record comes back as it was; older versions' are read, additions of newer ones are passed over."""
 
 import dataclasses
 import json

@@ -53,7 +53,7 @@ def subscribe(session: "NeonizeSession") -> None:
             untold_device = False
             emit(Paired(uid, jid, person_text(device.LID), device.JID.User, push_name))
         session.connected.set()
-        emit(Connected(uid, jid, push_name))
+        emit(Connected(uid, jid, push_name, person_text(device.LID)))
 
     def disconnected(_event: DisconnectedEv) -> None:
         session.connected.clear()

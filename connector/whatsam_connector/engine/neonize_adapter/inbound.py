@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from neonize.events import MessageEv, UndecryptableMessageEv
-from neonize.proto.Neonize_pb2 import MessageInfo, MessageSource
+from neonize.proto.Neonize_pb2 import JID, MessageInfo, MessageSource
+from neonize.proto.Neonize_pb2 import UndecryptableMessage as NeonizeUndecryptable
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message, ProtocolMessage
 
 from whatsam_connector.engine.neonize_adapter.jids import person_text, phone_of
@@ -32,8 +33,18 @@ _KINDS = {
     "pollCreationMessage": "poll",
     "pollCreationMessageV2": "poll",
     "pollCreationMessageV3": "poll",
+    "pollUpdateMessage": "poll_vote",
     "reactionMessage": "reaction",
+    "encReactionMessage": "reaction",
 }
+
+_PROTOCOL_KINDS = {
+    ProtocolMessage.REVOKE: "revoked",
+    ProtocolMessage.MESSAGE_EDIT: "edited",
+    ProtocolMessage.EPHEMERAL_SETTING: "system",
+}
+"""What people see of the protocol's own messages. The others carry keys and notices between the own devices: their
+content must not get into any table."""
 
 _NOT_ENCRYPTED = "newsletter"
 """Server of the chats whose messages change no keys."""
@@ -60,18 +71,16 @@ def message_record(event: MessageEv) -> InboundMessage | None:
         return None
     content, kind = event.Message, next((kind for field, kind in _KINDS.items() if field in fields), "other")
     if "protocolMessage" in fields:
-        # Key shares of the own phone are among these: their content must not get into any table.
-        match event.Message.protocolMessage.type:
-            case ProtocolMessage.REVOKE:
-                kind = "revoked"
-            case ProtocolMessage.MESSAGE_EDIT:
-                content, kind = event.Message.protocolMessage.editedMessage, "edited"
-            case _:
-                return None
+        protocol = event.Message.protocolMessage
+        if protocol.type not in _PROTOCOL_KINDS:
+            return None
+        kind = _PROTOCOL_KINDS[protocol.type]
+        if kind == "edited":
+            content = protocol.editedMessage
     info, source = event.Info, event.Info.MessageSource
     return InboundMessage(
         event_id=uuid.uuid4().hex,
-        wa_id=info.ID,
+        wa_id=readable(info.ID) or "",
         chat=person_text(source.Chat),
         chat_phone=chat_phone(source),
         sender=person_text(source.Sender),
@@ -80,18 +89,28 @@ def message_record(event: MessageEv) -> InboundMessage | None:
         text=text_of(content),
         type=kind,
         timestamp=message_time(info),
-        push_name=info.Pushname,
+        push_name=readable(info.Pushname) or "",
         group=source.IsGroup,
         raw=event.Message.SerializeToString(),
+        is_ephemeral=event.IsEphemeral,
+        is_view_once=event.IsViewOnce or event.IsViewOnceV2 or event.IsViewOnceV2Extension,
+        is_edit=event.IsEdit or kind == "edited",
+        edit=info.Edit,
+        server_id=info.ServerID or None,
+        media_type=readable(info.MediaType) or None,
+        broadcast_owner=optional_person(source.BroadcastListOwner),
+        verified_name=readable(info.VerifiedName.Details.verifiedName) or None,
+        retries=max(event.RetryCount, 0),
+        resent_by_phone=bool(event.UnavailableRequestID),
     )
 
 
-def undecryptable_record(event: UndecryptableMessageEv) -> InboundUndecryptable:
+def undecryptable_record(event: NeonizeUndecryptable) -> InboundUndecryptable:
     """The record of a message that could not be decrypted."""
     info, source = event.Info, event.Info.MessageSource
     return InboundUndecryptable(
         event_id=uuid.uuid4().hex,
-        wa_id=info.ID,
+        wa_id=readable(info.ID) or "",
         chat=person_text(source.Chat),
         chat_phone=chat_phone(source),
         sender=person_text(source.Sender),
@@ -100,6 +119,7 @@ def undecryptable_record(event: UndecryptableMessageEv) -> InboundUndecryptable:
         timestamp=message_time(info),
         group=source.IsGroup,
         unavailable=event.IsUnavailable,
+        hidden=event.DecryptFailMode == NeonizeUndecryptable.DECRYPT_FAIL_HIDE,
     )
 
 
@@ -111,6 +131,11 @@ def chat_phone(source: MessageSource) -> str | None:
     return phone_of(source.Chat, other)
 
 
+def optional_person(jid: JID) -> str | None:
+    """Who; None for nobody."""
+    return person_text(jid) or None
+
+
 def text_of(message: Message) -> str | None:
     """Text or caption of a message, or the emoji of a reaction."""
     candidates = (
@@ -118,10 +143,16 @@ def text_of(message: Message) -> str | None:
         message.extendedTextMessage.text,
         message.imageMessage.caption,
         message.videoMessage.caption,
+        message.ptvMessage.caption,
         message.documentMessage.caption,
         message.reactionMessage.text,
     )
-    return next((text for text in candidates if text), None)
+    return readable(next((text for text in candidates if text), None))
+
+
+def readable(text: str | bytes | None) -> str | None:
+    """Text for people. Nobody checks what other clients send: protobuf hands a text that is no UTF-8 over as bytes."""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def message_time(info: MessageInfo) -> datetime:

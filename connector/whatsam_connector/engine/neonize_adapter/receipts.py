@@ -8,7 +8,7 @@ from neonize.events import ReceiptEv
 
 from whatsam_connector.engine.events import RetryRequested
 from whatsam_connector.engine.neonize_adapter.inbound import chat_phone
-from whatsam_connector.engine.neonize_adapter.jids import person_text
+from whatsam_connector.engine.neonize_adapter.jids import person_text, phone_of
 from whatsam_connector.engine.neonize_adapter.subscription import on
 from whatsam_connector.journal import InboundReceipt, ReceiptKind
 
@@ -59,4 +59,6 @@ def receipt_record(event: ReceiptEv) -> InboundReceipt | None:
         sender=person_text(source.Sender),
         kind=kind,
         timestamp=datetime.fromtimestamp(event.Timestamp, UTC),
+        sender_phone=phone_of(source.Sender, source.SenderAlt),
+        group=source.IsGroup,
     )

@@ -1,11 +1,13 @@
 """One WhatsApp session on one neonize client: its threads, its state, its end.
 
 `connect()` blocks for the whole life of the client in a thread of its own. Events come in one after another on a thread
-of Go. What they mean is decided in `pairing`, `connection`, `inbound` and `receipts`.
+of Go. What they mean is decided in `pairing`, `connection`, `inbound`, `receipts`, `groups`, `contacts`, `phone_calls`
+and `history`.
 """
 
 import sys
 import threading
+from collections.abc import Callable
 
 from neonize.client import NewClient, ProxySettings
 from neonize.proto.Neonize_pb2 import Device
@@ -14,9 +16,21 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from whatsam_connector.engine.ending import end
 from whatsam_connector.engine.events import ConnectFailure
 from whatsam_connector.engine.host import Tools
-from whatsam_connector.engine.neonize_adapter import calling, connection, inbound, pairing, receipts, sending
+from whatsam_connector.engine.neonize_adapter import (
+    calling,
+    connection,
+    contacts,
+    groups,
+    history,
+    inbound,
+    pairing,
+    phone_calls,
+    receipts,
+    sending,
+)
 from whatsam_connector.engine.neonize_adapter.activity import HandlerActivity
 from whatsam_connector.engine.neonize_adapter.jids import parse_jid
+from whatsam_connector.engine.neonize_adapter.subscription import Delivery
 from whatsam_connector.engine.protocol import Answer, Call, ExitCode, Logout, Send, SessionStart
 from whatsam_connector.journal import JournalClosed, JournalRecord, JournalWriteError
 
@@ -52,12 +66,12 @@ class NeonizeSession:
             props=DeviceProps(os=_NAME_ON_THE_PHONE, platformType=DeviceProps.CHROME),
             uuid=start.uid,
         )
-        pairing.subscribe(self)
-        connection.subscribe(self)
-        inbound.subscribe(self)
-        receipts.subscribe(self)
+        self.bytes_handlers: dict[int, Callable[[bytes], None]] = {}
+        """Handlers of events that are not parsed, by neonize's number; see `subscription.on_bytes`."""
+        for topic in (pairing, connection, inbound, receipts, groups, contacts, phone_calls, history):
+            topic.subscribe(self)
         # neonize takes the callback from the instance when it connects: the one place where every event passes.
-        self._execute = self.client.event.execute
+        self._execute = Delivery(self)
         self.client.event.execute = self._guarded_execute  # type: ignore[method-assign]
 
     # --- life ---------------------------------------------------------------------------------------------------------
