@@ -12,7 +12,11 @@ from whatsam_core.errors import WhatsamError
 from whatsam_local.driver.borrowed import borrowed_cluster
 from whatsam_local.driver.cluster import RunningCluster
 
-SCENARIOS = {"pairing": "bench.scenarios.pairing", "failover-kill": "bench.scenarios.failover_kill"}
+SCENARIOS = {
+    "pairing": "bench.scenarios.pairing",
+    "failover-kill": "bench.scenarios.failover_kill",
+    "outages": "bench.scenarios.outages",
+}
 
 
 def main(wanted: list[str]) -> int:

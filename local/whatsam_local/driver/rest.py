@@ -85,9 +85,20 @@ class WhatsamClient:
         """Messages, newest first."""
         return self.call("GET", f"/sessions/{session_id}/messages", **{"limit": 200, **query})["items"]
 
+    def all_messages(self, session_id: str, **query: Any) -> list[dict[str, Any]]:
+        """Every message that fits, newest first, page by page."""
+        messages: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.call("GET", f"/sessions/{session_id}/messages", **{"limit": 200, **query, **cursor})
+            messages += page["items"]
+            if page["nextCursor"] is None:
+                return messages
+            cursor = {"cursor": page["nextCursor"]}
+
     def received(self, session_id: str) -> list[str]:
         """Texts received, oldest first."""
-        return [message["text"] for message in reversed(self.messages(session_id, direction="in"))]
+        return [message["text"] for message in reversed(self.all_messages(session_id, direction="in"))]
 
     def _log_in_when_needed(self) -> None:
         if time.monotonic() > self._expires:
