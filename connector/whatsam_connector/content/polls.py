@@ -2,7 +2,7 @@
 
 Key: HKDF-SHA256 of the message's secret (32 bytes), without salt, with the info `<message id><author><voter><use>`;
 AES-256-GCM with the given IV; for votes `<message id> NUL <voter>` is authenticated as well. Author and voter are JIDs
-without device, and nobody says whether as LID or by phone number: every pair is tried. Source: whatsmeow `msgsecret.go`.
+without device, as LID or by phone number, nobody says which: every pair is tried. Source: whatsmeow `msgsecret.go`.
 """
 
 import hashlib

@@ -69,6 +69,9 @@ class MessageContent:
     quoted_wa_id: str | None = None
     media: MediaSource | None = None
     secret: bytes | None = None
+    """What votes, reactions and comments on it are encrypted with, where it has such a secret."""
+    expiration: int = 0
+    """Seconds after which it disappears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ def _content(message: Any, found: Body, secret: bytes) -> MessageContent:
         quoted_wa_id=found.quoted_wa_id,
         media=found.media,
         secret=secret if len(secret) == 32 else None,
+        expiration=found.expiration,
     )
 
 

@@ -6,11 +6,11 @@ Names of fields are those of `whatsam_core.messages`. A kind that is not in the 
 import base64
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from whatsam_connector.content.reading_interactive import button_text
-from whatsam_connector.content.reading_parts import MediaSource, context_fields, media_source, present, string
+from whatsam_connector.content.reading_parts import MediaSource, context_of, media_source, present, string
 
 _MOST_THUMBNAIL: Final = 48 * 1024
 """Bytes; as base64 it is what `whatsam_core.messages` takes."""
@@ -27,7 +27,8 @@ class Body:
     body: dict[str, Any]
     media: MediaSource | None = None
     context: Any = None
-    quoted_wa_id: str | None = field(default=None)
+    quoted_wa_id: str | None = None
+    expiration: int = 0
 
 
 def body_of(message: Any, *, view_once: bool) -> Body | None:
@@ -36,8 +37,9 @@ def body_of(message: Any, *, view_once: bool) -> Body | None:
     if found is None:
         return None
     if found.context is not None:
-        more, found.quoted_wa_id = context_fields(found.context)
-        found.body.update(more)
+        around = context_of(found.context)
+        found.body.update(around.fields)
+        found.quoted_wa_id, found.expiration = around.quoted_wa_id, around.expiration
     if view_once:
         found.body["viewOnce"] = True
     return found

@@ -65,8 +65,19 @@ def media_source(kind: str, part: Any, file_name: str | None = None) -> MediaSou
     )
 
 
-def context_fields(context: Any) -> tuple[dict[str, Any], str | None]:
-    """What the context adds to a body, and the id of the message that is quoted."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What surrounds a message's content."""
+
+    fields: dict[str, Any]
+    """For the body."""
+    quoted_wa_id: str | None
+    expiration: int
+    """Seconds after which the message disappears, as its sender has it; 0: it stays, or nothing is said."""
+
+
+def context_of(context: Any) -> Context:
+    """What a message's `contextInfo` says."""
     found: dict[str, Any] = {}
     mentions = [string(jid) for jid in context.mentionedJID[:_MOST_MENTIONS]]
     if mentions:
@@ -84,7 +95,7 @@ def context_fields(context: Any) -> tuple[dict[str, Any], str | None]:
                 text=short_text(context.quotedMessage) if context.HasField("quotedMessage") else None,
             ),
         }
-    return found, quoted or None
+    return Context(found, quoted or None, int(context.expiration))
 
 
 def short_text(message: Any) -> str | None:

@@ -1,0 +1,257 @@
+"""Findings of many records → one batch. Pure; the inbox asks `needs`, looks that up, and calls `assemble`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+from uuid import UUID
+
+from whatsam_connector.messages.batch import (
+    Batch,
+    ChatChange,
+    ContactChange,
+    Context,
+    Deferred,
+    Edit,
+    NewEvent,
+    NewMessage,
+    ReactionChange,
+    Revoke,
+    TargetKey,
+    TargetRow,
+    Vote,
+)
+from whatsam_connector.messages.inbound.findings import Finding, Reference
+from whatsam_connector.messages.inbound.references import Admins, Effect, Waiting, judge
+
+_Thing = TypeVar("_Thing")
+_Change = TypeVar("_Change", Edit, Vote, ReactionChange)
+_Known = TypeVar("_Known", ChatChange, ContactChange)
+
+_WHY = {Waiting.NO_TARGET: "target", Waiting.NOT_OPENED: "secret", Waiting.NO_ADMINS: "admins"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What has to be looked up before a batch can be assembled."""
+
+    targets: tuple[TargetKey, ...]
+    wa_ids: tuple[str, ...]
+    """Of the new messages: records may be waiting for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A batch, and what else follows from the findings."""
+
+    batch: Batch
+    counts: dict[str, int]
+    """Records and effects by kind, for the metrics."""
+    asks: frozenset[str]
+    """Groups whose admins would have to be known."""
+
+
+def needs(findings: Sequence[Finding]) -> Need:
+    """What the past has to be asked."""
+    references = [finding.reference for finding in findings if finding.reference is not None]
+    return Need(
+        targets=tuple(dict.fromkeys(reference.key for reference in references)),
+        wa_ids=tuple(
+            dict.fromkeys(
+                row.wa_id
+                for finding in findings
+                for row in finding.messages
+                if row.wa_id is not None and row.status != "undecryptable" and row.type != "call"
+            )
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch in the making: at most one change of each thing, the last one wins."""
+
+    messages: dict[tuple[str, str, str], NewMessage] = field(default_factory=dict[tuple[str, str, str], NewMessage])
+    edits: dict[UUID, Edit] = field(default_factory=dict[UUID, Edit])
+    revokes: dict[UUID, Revoke] = field(default_factory=dict[UUID, Revoke])
+    reactions: dict[tuple[str, str, str], ReactionChange] = field(
+        default_factory=dict[tuple[str, str, str], ReactionChange]
+    )
+    votes: dict[tuple[str, str, str], Vote] = field(default_factory=dict[tuple[str, str, str], Vote])
+    chats: dict[str, ChatChange] = field(default_factory=dict[str, ChatChange])
+    contacts: dict[str, ContactChange] = field(default_factory=dict[str, ContactChange])
+    events: list[NewEvent] = field(default_factory=list[NewEvent])
+    deferred: dict[UUID, Deferred] = field(default_factory=dict[UUID, Deferred])
+    settled: list[UUID] = field(default_factory=list[UUID])
+    counts: Counter[str] = field(default_factory=Counter[str])
+    asks: set[str] = field(default_factory=set[str])
+
+    def message(self, row: NewMessage) -> None:
+        """A new row; of two with one id the readable one stays, else the first."""
+        key = (row.direction, row.chat, row.wa_id or str(row.id))
+        before = self.messages.get(key)
+        if before is None:
+            self.messages[key] = row
+        elif before.status == "undecryptable" and row.status != "undecryptable":
+            self.messages[key] = replace(row, unread=before.unread)
+
+    def chat(self, change: ChatChange) -> None:
+        """A change of a chat; on top of those before it. What has been read is not unread."""
+        if change.read:
+            for key, row in self.messages.items():
+                if row.unread and (row.chat == change.chat or row.contact == change.contact):
+                    self.messages[key] = replace(row, unread=False)
+        before = self.chats.get(change.chat)
+        self.chats[change.chat] = change if before is None else _over(before, change, always=("read",))
+
+    def contact(self, change: ContactChange) -> None:
+        """What is known of a person; on top of what is known already."""
+        before = self.contacts.get(change.jid)
+        self.contacts[change.jid] = change if before is None else _over(before, change)
+
+    def reaction(self, change: ReactionChange) -> None:
+        """A reaction; one that it replaces is told all the same."""
+        self._keep(self.reactions, (change.chat, change.wa_id, change.sender), change)
+
+    def effect(self, effect: Effect) -> None:
+        """The effect of a reference."""
+        match effect:
+            case Edit():
+                before = self.edits.get(effect.target.id)
+                if before is not None and before.at <= effect.at:
+                    effect = replace(effect, changes={**before.changes, **effect.changes})
+                self._keep(self.edits, effect.target.id, effect)
+            case Revoke():
+                self.revokes.setdefault(effect.target.id, effect)
+            case Vote():
+                self._keep(self.votes, (effect.target.contact, effect.target.wa_id, effect.voter), effect)
+            case ReactionChange():
+                self.reaction(effect)
+
+    def _keep(self, kept: dict[_Thing, _Change], thing: _Thing, change: _Change) -> None:
+        before = kept.get(thing)
+        if before is not None and before.at > change.at:
+            before, change = change, before
+        kept[thing] = change
+        if before is not None and before.event is not None:
+            known = before.target.id if isinstance(before, (Edit, Vote)) else None
+            self.events.append(replace(before.event, message_id=known))
+
+    def batch(self, contacts_before: dict[str, ContactChange]) -> Batch:
+        """The batch."""
+        return Batch(
+            messages=tuple(self.messages.values()),
+            edits=tuple(self.edits.values()),
+            revokes=tuple(self.revokes.values()),
+            reactions=tuple(self.reactions.values()),
+            votes=tuple(self.votes.values()),
+            chats=tuple(self.chats.values()),
+            contacts=tuple(change for jid, change in self.contacts.items() if contacts_before.get(jid) != change),
+            events=tuple(self.events),
+            deferred=tuple(self.deferred.values()),
+            settled=tuple(self.settled),
+        )
+
+
+def assemble(
+    findings: Sequence[Finding],
+    context: Context,
+    own: Sequence[str],
+    admins: Admins,
+    known_contacts: dict[str, ContactChange] | None = None,
+) -> Made:
+    """One batch of everything. `context` is what `needs` asked for; `known_contacts` need not be written again."""
+    draft = _Draft()
+    receipts = {
+        (receipt.wa_id, receipt.status, receipt.recipient if receipt.group else ""): receipt
+        for finding in findings
+        for receipt in reversed(finding.receipts)
+    }
+    for finding in findings:
+        draft.counts[finding.count] += 1
+        for row in finding.messages:
+            draft.message(row)
+        for change in finding.chats:
+            draft.chat(change)
+        for person in finding.contacts:
+            draft.contact(person)
+        for reaction in finding.reactions:
+            draft.reaction(reaction)
+        for vote in finding.votes:
+            draft.effect(vote)
+        draft.events += finding.events
+    stored = _Stored(context.targets, tuple(draft.messages.values()))
+    for finding in findings:
+        if finding.reference is not None:
+            rows = stored.rows(finding.reference.key)
+            _apply(draft, finding, finding.reference, judge(finding.reference, rows, own, admins))
+    batch = draft.batch(known_contacts or {})
+    return Made(replace(batch, receipts=tuple(receipts.values())), dict(draft.counts), frozenset(draft.asks))
+
+
+def _apply(draft: _Draft, finding: Finding, reference: Reference, effect: Effect | Waiting) -> None:
+    if not isinstance(effect, Waiting):
+        draft.effect(effect)
+        if finding.settles is not None:
+            draft.settled.append(finding.settles)
+        return
+    if effect is Waiting.FORGED:
+        draft.counts["forged"] += 1
+        if finding.settles is not None:
+            draft.settled.append(finding.settles)
+        return
+    if effect is Waiting.NO_ADMINS:
+        draft.asks.add(reference.names.chat)
+    if finding.settles is None:
+        draft.counts["deferred"] += 1
+        draft.deferred[reference.record_id] = Deferred(
+            id=reference.record_id,
+            wa_id=reference.key.wa_id,
+            reason=_WHY[effect],
+            payload=reference.payload,
+            created_at=reference.at,
+        )
+
+
+class _Stored:
+    """Rows that a reference may name: those of the database first, then those that this batch brings."""
+
+    def __init__(self, targets: Sequence[TargetRow], new: Sequence[NewMessage]) -> None:
+        self._rows: dict[str, list[TargetRow]] = {}
+        for target in targets:
+            self._rows.setdefault(target.wa_id, []).append(target)
+        for row in new:
+            if row.wa_id is not None and row.status != "undecryptable":
+                self._rows.setdefault(row.wa_id, []).append(_target(row, row.wa_id))
+
+    def rows(self, key: TargetKey) -> list[TargetRow]:
+        """Rows with this id in this chat."""
+        return [row for row in self._rows.get(key.wa_id, []) if row.chat in key.chats or row.contact in key.chats]
+
+
+def _target(row: NewMessage, wa_id: str) -> TargetRow:
+    poll = row.body.get("poll")
+    options: tuple[str, ...] = tuple(poll["options"]) if isinstance(poll, dict) else ()
+    return TargetRow(
+        id=row.id,
+        at=row.at,
+        wa_id=wa_id,
+        chat=row.chat,
+        contact=row.contact,
+        direction=row.direction,
+        sender=row.sender,
+        sender_phone=row.sender_phone,
+        type=row.type,
+        secret=row.secret,
+        options=options,
+    )
+
+
+def _over(before: _Known, after: _Known, always: tuple[str, ...] = ()) -> _Known:
+    """Both changes as one: what the later one says counts."""
+    said = {
+        name: value
+        for name in after.__slots__
+        if (value := getattr(after, name)) is not None and (name not in always or value)
+    }
+    return replace(before, **said)
