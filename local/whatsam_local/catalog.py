@@ -294,6 +294,7 @@ def _seaweedfs(site: Site) -> Part:
             f"-dir={data}",
             f"-ip={HOST}",
             f"-ip.bind={HOST}",
+            "-master.telemetry=false",
             "-master.port=9333",
             "-master.port.grpc=19333",
             "-master.electionTimeout=1s",

@@ -153,6 +153,7 @@ def configuration(credentials: Credentials) -> list[dict[str, object]]:
             "WHATSAM_KEYRING": credentials.keyring,
         },
         "whatsam-api": {
+            **s3_keys,
             "WHATSAM_DATABASE_URL": database,
             "WHATSAM_REDIS_URL": redis,
             "WHATSAM_JWT_SECRET": credentials.jwt_secret,
