@@ -1,92 +1,134 @@
-"""What came from WhatsApp, written batch by batch. For the inbox.
+"""What came from WhatsApp, written batch by batch: one transaction for a stretch of the journal. For the inbox.
 
-A row that is there already stays as it is, and a status never goes back, so a batch that is written twice has its
-effect once.
+Every statement is about all rows of its kind at once, and every change is one that may be made again: ids are made of
+the journal's event ids, a status never goes back, the younger of two reactions stays.
 """
 
-import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from whatsam_connector.errors import UnstorableRecord
-from whatsam_connector.messages.rows import NewMessage, ReceiptFor
+from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
+from whatsam_connector.messages.batch import Batch, Context, Deferred, ReceiptFor, Recorded, TargetKey
+from whatsam_connector.storage import incoming_around, incoming_changes, incoming_context, incoming_messages
 from whatsam_connector.storage.database import Database
+from whatsam_connector.storage.incoming_owner import Owner
+from whatsam_core.logging import get_logger
+
+_log = get_logger(__name__)
+
+_UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.IntegrityConstraintViolationError,
+    ValueError,
+)
 
 
 class IncomingMessages:
-    """The inbox's side of `messages`. Each call is a transaction of its own and raises `DatabaseUnavailable`."""
+    """The inbox's side of the history. Each call is a transaction of its own and raises `DatabaseUnavailable`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._months = set[tuple[int, int]]()
+        """Months that have a partition, or were refused one lately."""
 
-    async def advance(self, session: str, receipts: Sequence[ReceiptFor]) -> set[str]:
-        """Receipts for messages of ours: which ids were known. Never backwards."""
+    async def context(self, session: str, targets: Sequence[TargetKey], wa_ids: Sequence[str]) -> Context:
+        """What is stored of the messages that a stretch refers to, and what waits for the messages in it."""
         async with self._database.transaction() as connection:
-            return await _advance(connection, session, receipts)
+            return await incoming_context.context(connection, session, targets, wa_ids)
 
-    async def record(
-        self,
-        session: str,
-        tenant: str,
-        session_uid: UUID | None,
-        messages: Sequence[NewMessage],
-        receipts: Sequence[ReceiptFor],
-    ) -> set[str]:
-        """Store what came, all or nothing; a message that is there already stays as it is.
+    async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch, receipts=()) -> Recorded:
+        """Write it all or nothing; writing it again changes nothing.
 
-        Returns the ids of `receipts` that have a row. Raises `UnstorableRecord` for a value PostgreSQL cannot hold.
+        Raises `UnstorableRecord` for a value that PostgreSQL cannot hold.
         """
-        query = (
-            "insert into messages (id, session, tenant, session_uid, direction, chat, sender, wa_id, type, body, "
-            "status, timestamp) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12) "
-            "on conflict do nothing"
-        )
-        rows = [
-            (
-                new.id,
-                session,
-                tenant,
-                session_uid,
-                new.direction,
-                new.chat,
-                new.sender,
-                new.wa_id,
-                new.type,
-                json.dumps(new.body),
-                new.status,
-                new.timestamp,
-            )
-            for new in messages
-        ]
+        if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance] - TRANSITION: inbox of before
+            return (await IncomingMessages.record(self, session, tenant, session_uid, _of_rows(batch, receipts))).known  # type: ignore
+        owner = Owner(session, tenant, session_uid)
+        await self._make_months(batch)
         try:
             async with self._database.transaction() as connection:
-                if rows:
-                    await connection.executemany(query, rows)
-                return await _advance(connection, session, receipts)
-        except (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError) as error:
+                effect = await incoming_messages.write(connection, owner, batch.messages)
+                events = list(effect.events)
+                known, told = await incoming_changes.receipts(connection, owner, batch.receipts)
+                events += told
+                events += await incoming_changes.edits(connection, owner, batch.edits)
+                events += await incoming_changes.revokes(connection, owner, batch.revokes)
+                events += await incoming_around.reactions(connection, owner, batch.reactions)
+                events += await incoming_around.votes(connection, owner, batch.votes)
+                await incoming_around.contacts(connection, owner, batch.contacts)
+                await incoming_around.chats(connection, owner, batch, effect)
+                await incoming_around.events(connection, owner, [*events, *batch.events])
+                await incoming_context.defer(connection, owner, batch.deferred, batch.settled)
+        except _UNSTORABLE as error:
             raise UnstorableRecord(type(error).__name__) from error
+        return Recorded(known=known, inserted=effect.inserted)
+
+    async def advance(self, session: str, receipts: Sequence[ReceiptFor]) -> set[str]:
+        """Receipts that were there before their message had its id. Which of them have a row; never backwards."""
+        async with self._database.transaction() as connection:
+            given = [ReceiptFor(receipt.wa_id, receipt.status) for receipt in receipts]
+            return set(await incoming_changes.advance(connection, session, given))
+
+    async def due(self, session: str, limit: int) -> list[Deferred]:
+        """Deferred records whose time has come; each of them comes again later, in growing steps, until settled."""
+        async with self._database.transaction() as connection:
+            return await incoming_context.due(connection, session, limit)
+
+    async def has_deferred(self, session: str) -> bool:
+        """Whether records of the session wait for something."""
+        async with self._database.transaction() as connection:
+            query = "select exists (select from deferred where session = $1)"
+            return bool(await connection.fetchval(query, session))
+
+    async def set_aside(  # noqa: PLR0917 - the columns of the table
+        self, session: str, tenant: str, session_uid: UUID | None, event_id: str, reason: str, payload: bytes
+    ) -> None:
+        """Keep a record that cannot be stored in any other form, for people to look at."""
+        query = (
+            "insert into dead_letters (session, tenant, session_uid, event_id, reason, payload) "
+            "values ($1, $2, $3, $4, $5, $6) on conflict do nothing"
+        )
+        async with self._database.transaction() as connection:
+            await connection.execute(query, session, tenant, session_uid, event_id, reason, payload)
+
+    async def _make_months(self, batch: Batch) -> None:
+        """Partitions for months that the platform did not expect: the history of a phone reaches far back."""
+        wanted = {(message.at.year, message.at.month) for message in batch.messages} - self._months
+        for year, month in sorted(wanted):
+            self._months.add((year, month))
+            try:
+                async with self._database.transaction() as connection:
+                    # It waits for everybody who reads the rest; a month that is not made now costs speed, not rows.
+                    await connection.execute("set local lock_timeout = '2s'")
+                    await connection.execute("select messages_make_partition($1)", datetime(year, month, 1, tzinfo=UTC))
+            except (DatabaseUnavailable, asyncpg.PostgresError) as error:
+                _log.warning("history.month_not_made", year=year, month=month, error=type(error).__name__)
 
 
-async def _advance(
-    connection: asyncpg.pool.PoolConnectionProxy, session: str, receipts: Sequence[ReceiptFor]
-) -> set[str]:
-    known: set[str] = set()
-    for status, earlier in (("delivered", ["sent"]), ("read", ["sent", "delivered"])):
-        ids = [receipt.wa_id for receipt in receipts if receipt.status == status]
-        if not ids:
-            continue
-        await connection.execute(
-            "update messages set status = $3, updated_at = now() "
-            "where session = $1 and direction = 'out' and wa_id = any($2) and status = any($4)",
-            session,
-            ids,
-            status,
-            earlier,
-        )
-        found = await connection.fetch(
-            "select wa_id from messages where session = $1 and direction = 'out' and wa_id = any($2)", session, ids
-        )
-        known |= {str(row["wa_id"]) for row in found}
-    return known
+def _of_rows(messages, receipts):  # type: ignore
+    from whatsam_connector.messages.batch import NewMessage, ReceiptFor
+    from whatsam_core.message_ids import derived_message_id, message_at
+
+    return Batch(
+        messages=tuple(
+            NewMessage(
+                id=derived_message_id(message_at(m.timestamp), str(m.id)),
+                direction=m.direction,
+                chat=m.chat,
+                contact=(m.body.get("chatPhone") or "") and f"{m.body['chatPhone']}@s.whatsapp.net" or m.chat,
+                sender=m.sender,
+                sender_phone=m.body.get("senderPhone"),
+                wa_id=m.wa_id,
+                type=m.type,
+                body=m.body,
+                status=m.status,
+                at=message_at(m.timestamp),
+            )
+            for m in messages
+        ),
+        receipts=tuple(ReceiptFor(r.wa_id, r.status) for r in receipts),
+    )

@@ -9,4 +9,5 @@ class MessageTable(OutgoingMessages, IncomingMessages):
     """Both sides of the table, for the mailroom."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
+        OutgoingMessages.__init__(self, database)
+        IncomingMessages.__init__(self, database)

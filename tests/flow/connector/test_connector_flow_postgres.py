@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from connector_postgres import TABLE, Postgres
+from connector_postgres import Postgres, empty
 
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
 from whatsam_connector.journal import InboundMessage, InboundReceipt, InboundUndecryptable, ReceiptKind, Writer
@@ -29,10 +29,9 @@ OWNER = InboxOwner(session=SESSION, tenant="t-1", uid=str(uuid4()))
 
 @pytest.fixture
 async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the test's own, and a fresh table."""
+    """A connection of the test's own, and empty tables."""
     connection = await asyncpg.connect(postgres.url)
-    await connection.execute("drop table if exists messages cascade; drop function if exists tell() cascade")
-    await connection.execute(TABLE)
+    await empty(connection)
     yield connection
     await connection.close()
 
@@ -248,11 +247,12 @@ async def test_a_database_that_dies_and_returns_loses_nothing(
 
 
 async def test_a_missing_table_is_waited_for(postgres: Postgres, sql: asyncpg.Connection, database: Database) -> None:
-    await sql.execute("drop table messages cascade")
+    for table in ("messages", "open_messages"):
+        await sql.execute(f"alter table {table} rename to not_yet_{table}")
     with pytest.raises(DatabaseUnavailable):
         await MessageTable(database).head(SESSION)
-    await sql.execute("drop function tell() cascade")
-    await sql.execute(TABLE)
+    for table in ("messages", "open_messages"):
+        await sql.execute(f"alter table not_yet_{table} rename to {table}")
     assert await MessageTable(database).head(SESSION) is None
 
 
