@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import math
+import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
 from whatsam_connector.assignments.plan import Me
@@ -25,9 +26,11 @@ from whatsam_connector.lease.keeper import LeaseKeeper
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lifecycle import Connector, Parts
 from whatsam_connector.messages.mailroom import Mailroom
+from whatsam_connector.messages.preparing import Preparing
+from whatsam_connector.messages.uploads import Uploads
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.metrics import ConnectorMetrics
-from whatsam_connector.sessions.ports import SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.ports import SessionPlaces
 from whatsam_connector.sessions.runner import RunnerTools, SessionRunner
 from whatsam_connector.sessions.status_patch import Holder
 from whatsam_connector.sessions.timings import SessionTimings
@@ -38,10 +41,14 @@ from whatsam_connector.storage.leases import ClusterLeases
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_connector.storage.proxies import SecretProxies
 from whatsam_connector.storage.sessions import ClusterSessions
-from whatsam_connector.supervision import EngineEvent, EngineProcess, EngineSession
+from whatsam_connector.storage.targets import Targets
+from whatsam_connector.supervision import EnginePool, EngineProcess, PoolSettings
+from whatsam_connector.supervision.cohorts import CohortTimings
+from whatsam_connector.supervision.leaks import UsageLimits
 from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
 from whatsam_core.resources.session import WhatsAppSession
 from whatsam_core.storage.cluster import Cluster
+from whatsam_core.storage.objects import ObjectStore
 
 _BOOT_ID_BYTES = 6
 _BOOT_ID_LENGTH = 10
@@ -87,6 +94,8 @@ async def build(settings: ConnectorSettings) -> Connector:
         if route.startswith("/sessions/"):
             throughput.answered(seconds)
 
+    hooks = _Hooks()
+    state = StateKeeper(_state_settings(settings), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble)
     mailroom = Mailroom(
         table,
         waiters,
@@ -95,12 +104,13 @@ async def build(settings: ConnectorSettings) -> Connector:
         may_work=may_work,
         count_out=count_out,
         count_in=count_in,
+        preparing=_preparing(settings, database, clock),
+        hurry=state.hurry,
     )
-    hooks = _Hooks()
-    state = StateKeeper(_state_settings(settings), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble)
     sessions = ClusterSessions(cluster, settings.namespace)
+    pool = EnginePool(_launcher(settings, engines), _pool_settings(settings), clock.monotonic, metrics)
     tools = RunnerTools(
-        spawn=_spawner(settings, engines),
+        spawn=pool.start,
         auth_state=state,
         mailroom=mailroom,
         objects=sessions,
@@ -109,7 +119,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         timings=SessionTimings(),
         starts=asyncio.Semaphore(settings.max_concurrent_starts),
         places=lambda uid: SessionPlaces(settings.state_dir / "sessions" / uid),
-        count_exit=lambda reason: metrics.engine_exits.labels(reason).inc(),
+        count_exit=lambda reason: metrics.engine_ends.labels(reason).inc(),
     )
 
     def new_runner(session: WhatsAppSession, holder: Holder) -> SessionRunner:
@@ -132,7 +142,9 @@ async def build(settings: ConnectorSettings) -> Connector:
         subject=f"system:serviceaccount:{settings.namespace}:{settings.api_service_account}",
         monotonic=clock.monotonic,
     )
-    calls = Calls(boot=boot, find=worker.runner, may_work=may_work, rows=table, waiters=waiters)
+    calls = Calls(
+        boot=boot, find=worker.runner, may_work=may_work, rows=table, waiters=waiters, monotonic=clock.monotonic
+    )
     engine_calls = EngineCalls(calls.holder_of, settings.state_dir / "pictures")
     stores = Stores(database.alive, state.store_answers)
     health = Health(
@@ -161,6 +173,7 @@ async def build(settings: ConnectorSettings) -> Connector:
             table=table,
             state=state,
             engines=engines,
+            pool=pool,
             keeper=keeper,
             worker=worker,
             mailroom=mailroom,
@@ -188,19 +201,46 @@ class _Hooks:
             self.worker.replication_trouble(uid, None if trouble is None else trouble.reason)
 
 
-def _spawner(settings: ConnectorSettings, engines: LivingEngines) -> SpawnEngine:
+def _launcher(settings: ConnectorSettings, engines: LivingEngines) -> Callable[[], Awaitable[EngineProcess]]:
     run_dir = settings.state_dir / "run"
     run_dir.mkdir(parents=True, exist_ok=True)
 
-    async def spawn(session: EngineSession, on_event: Callable[[EngineEvent], None]) -> EngineProcess:
+    async def launch() -> EngineProcess:
         async def start(deadline: float) -> EngineProcess:
-            return await EngineProcess.spawn(
-                [session], environment=settings.engine_env, run_dir=run_dir, deadline=deadline, on_event=on_event
-            )
+            return await EngineProcess.launch(environment=settings.engine_env, run_dir=run_dir, deadline=deadline)
 
         return await engines.spawn(start)
 
-    return spawn
+    return launch
+
+
+def _pool_settings(settings: ConnectorSettings) -> PoolSettings:
+    return PoolSettings(
+        cohort_size=settings.cohort_size,
+        spare_from=settings.engine_spare_from or None,
+        merge=settings.engine_merge,
+        timings=CohortTimings(paired_settled=settings.engine_paired_settled, rest=settings.engine_merge_rest),
+        limits=UsageLimits(
+            descriptors=settings.engine_descriptors,
+            descriptors_per_session=settings.engine_descriptors_per_session,
+            threads=settings.engine_threads,
+            threads_per_session=settings.engine_threads_per_session,
+            memory_mib=settings.engine_memory_mib,
+            memory_mib_per_session=settings.engine_memory_mib_per_session,
+        ),
+    )
+
+
+def _preparing(settings: ConnectorSettings, database: Database, clock: Clock) -> Preparing:
+    files = ObjectStore(
+        settings.s3_url,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+        settings.s3_bucket,
+        settings.s3_region,
+    )
+    uploads = Uploads(files, settings.state_dir / "uploads", installation_id=settings.installation_id, now=clock.now)
+    return Preparing(Targets(database), uploads, clock, random.random)
 
 
 def _state_settings(settings: ConnectorSettings) -> StateSettings:

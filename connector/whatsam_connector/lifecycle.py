@@ -22,6 +22,7 @@ from whatsam_connector.messages.mailroom import Mailroom
 from whatsam_connector.state import StateKeeper
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
+from whatsam_connector.supervision import EnginePool
 from whatsam_core.logging import get_logger
 from whatsam_core.storage.cluster import Cluster
 
@@ -53,6 +54,7 @@ class Parts:
     table: MessageTable
     state: StateKeeper
     engines: LivingEngines
+    pool: EnginePool
     keeper: LeaseKeeper
     worker: Worker
     mailroom: Mailroom
@@ -102,6 +104,7 @@ class Connector:
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("stores", parts.stores.watch()),
+                ("engines", parts.pool.run()),
                 ("assignments", parts.worker.run()),
                 ("mailroom", parts.mailroom.ring_for_ever(self._keys, parts.worker.wake)),
                 ("leftovers", leftovers.take_over_for_ever(parts.sessions_dir, parts.table, self._uids)),
@@ -118,6 +121,7 @@ class Connector:
                 return await self._revoked(keeping)
             return await self._shut_down(keeping)
         finally:
+            parts.pool.close()
             # Whatever happened: no engine outlives this boot's decision to end.
             parts.engines.kill_all()
             for task in (warming, ending, *working, keeping):
@@ -128,6 +132,7 @@ class Connector:
         parts = self._parts
         _log.info("connector.draining", sessions=len(parts.worker))
         parts.keeper.drain()
+        parts.pool.close()
         handing_over = asyncio.create_task(parts.worker.hand_over(), name="hand over")
         hurry = asyncio.create_task(self._in_a_hurry.wait(), name="second signal")
         await asyncio.wait(

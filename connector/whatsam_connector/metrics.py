@@ -9,6 +9,7 @@ from whatsam_connector.lease.verdict import Answer
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState
 from whatsam_connector.state import Replicated
+from whatsam_connector.supervision import EngineExit, MoveReason
 from whatsam_core.metrics import Metrics
 from whatsam_core.resources.session import Phase
 
@@ -24,7 +25,17 @@ class ConnectorMetrics:
         metrics = self._metrics
         self.sessions = metrics.gauge("sessions", "Sessions this worker has in hand, by phase.", ["phase"])
         self.engines = metrics.gauge("engines", "Engine processes that live.")
-        self.engine_exits = metrics.counter("engine_exits", "Engine processes that ended, by reason.", ["reason"])
+        self.engine_exits = metrics.counter(
+            "engine_exits",
+            "Engine processes that ended, by reason and exit code (minus the signal).",
+            ["reason", "code"],
+        )
+        self.engine_ends = metrics.counter(
+            "engine_session_ends", "Sessions whose engine ended, or that left it, by reason.", ["reason"]
+        )
+        self.engine_replacements = metrics.counter(
+            "engine_replacements", "Engine processes that were replaced in a planned way, by reason.", ["reason"]
+        )
         self.renewals = metrics.histogram(
             "lease_renewal_seconds", "Time of one renewal of the Lease, by how it was answered.", ["answer"]
         )
@@ -60,6 +71,14 @@ class ConnectorMetrics:
             self._session_up.labels(namespace, name).set(state.logged_in)
             self._session_behind.labels(namespace, name).set(behind)
             self._session_seq.labels(namespace, name).set(stored.seq if stored is not None else 0)
+
+    def ended(self, ended: EngineExit) -> None:
+        """An engine process has ended."""
+        self.engine_exits.labels(ended.reason.value, str(ended.code)).inc()
+
+    def replaced(self, reason: MoveReason) -> None:
+        """An engine process is being replaced in a planned way."""
+        self.engine_replacements.labels(reason.value).inc()
 
     def renewal(self, answer: Answer, seconds: float) -> None:
         """One renewal request has ended."""

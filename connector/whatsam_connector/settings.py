@@ -59,8 +59,28 @@ class ConnectorSettings(ObjectStoreSettings):
 
     sessions_per_worker: int = Field(default=50, ge=1)
     """How many sessions the operator gives this worker; shown in health and metrics."""
-    cohort_size: int = Field(default=1, ge=1, le=64)
-    """Sessions per engine process. This version runs one."""
+    cohort_size: int = Field(default=32, ge=1, le=64)
+    """Sessions that share one engine process at most."""
+    engine_spare_from: int = Field(default=8, ge=0)
+    """With so many sessions, an engine process that has loaded everything waits to replace one that dies; 0: never."""
+    engine_merge: bool = True
+    """Whether small engine processes are merged by a planned reconnect of their sessions, about a second each."""
+    engine_merge_rest: float = Field(default=600.0, gt=0)
+    """Seconds in which a session is reconnected at most once for that."""
+    engine_paired_settled: float = Field(default=300.0, ge=0)
+    """Seconds after a pairing in which history and keys come and the session keeps its process to itself."""
+    engine_descriptors: int = Field(default=64, ge=16)
+    """File descriptors that an engine process may hold for itself; with more it is replaced."""
+    engine_descriptors_per_session: int = Field(default=8, ge=1)
+    """File descriptors on top for each session that it was started with."""
+    engine_threads: int = Field(default=64, ge=16)
+    """Threads that an engine process may hold for itself; with more it is replaced."""
+    engine_threads_per_session: int = Field(default=8, ge=1)
+    """Threads on top for each session that it was started with."""
+    engine_memory_mib: float = Field(default=192.0, ge=64)
+    """Resident MiB that an engine process may hold for itself; with more it is replaced."""
+    engine_memory_mib_per_session: float = Field(default=16.0, ge=1)
+    """Resident MiB on top for each session that it was started with."""
     max_concurrent_starts: int = Field(default=8, ge=1, le=256)
     """Sessions that restore and start at the same time: more would make all of them slower."""
     session_metrics: bool = False

@@ -49,10 +49,18 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
             return _banned(state, said, now, timings)
         case inputs.EngineOutdated():
             return _outdated(state)
-        case inputs.EngineHung():
-            return end_engine(replace(state, trouble=Trouble("EngineHung", "the engine did not answer")), at_once=True)
+        case inputs.EngineMoves():
+            return _moves(state, said.reason)
         case _:
             return state, ()
+
+
+def _moves(state: SessionState, reason: str) -> Step:
+    """A planned reconnect: only of a session that nothing else is going on with."""
+    if state.stage not in (Stage.CONNECTED, Stage.CONNECTING) or state.stop is not None:
+        return state, ()
+    trouble = Trouble("EngineMoves", f"reconnecting in another engine process ({reason})")
+    return end_engine(replace(state, trouble=trouble, restart_in=0.0), at_once=False)
 
 
 def _logged_in(state: SessionState, said: inputs.LoggedIn, now: datetime, timings: SessionTimings) -> Step:

@@ -76,8 +76,10 @@ class EngineGone:
 
 
 @dataclass(frozen=True)
-class EngineHung:
-    """The engine does not answer pings."""
+class EngineMoves:
+    """The session shall go on in another process: end it in order and start it again at once."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ Input = (
     | EngineStarted
     | EngineStartFailed
     | EngineGone
-    | EngineHung
+    | EngineMoves
     | CodeShown
     | PairingFailed
     | DeviceLinked

@@ -12,6 +12,7 @@ from whatsam_connector.sessions.effects import (
     Prepare,
     Release,
     Spawn,
+    StartTimer,
 )
 from whatsam_connector.sessions.inputs import StopReason, Timer
 from whatsam_connector.sessions.state import SessionState, Stage, Trouble
@@ -76,14 +77,14 @@ def end_engine(state: SessionState, *, at_once: bool) -> Step:
     return replace(state, stage=Stage.ENDING, code=None), (*timers, EndEngine(at_once=at_once or not state.linked))
 
 
-def try_again(state: SessionState, trouble: Trouble | None, timings: SessionTimings) -> Step:
-    """An engine did not live as it should: try again after a wait."""
+def try_again(state: SessionState, trouble: Trouble | None, timings: SessionTimings, *, at_once: bool = False) -> Step:
+    """An engine did not live as it should: try again, after a wait unless `at_once`."""
     failed = replace(state, failures=state.failures + 1, trouble=trouble or state.trouble, stage=Stage.WAITING)
     if state.stop is not None and not wants_logout(state):
         return close(failed)
     if state.fenced:
         return replace(failed, stage=Stage.FENCED), ()
-    return failed, (BackOff(failed.failures),)
+    return failed, (StartTimer(Timer.RETRY, 0.0) if at_once else BackOff(failed.failures),)
 
 
 def forget(state: SessionState) -> Step:

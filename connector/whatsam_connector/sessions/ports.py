@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from whatsam_connector.messages.inbox import InboxOwner
 from whatsam_connector.state import Prepared, Replicated, SessionIdentity
-from whatsam_connector.supervision import EngineEvent, EngineExit, EngineSession, OutgoingMessage, SendResult
+from whatsam_connector.supervision import EngineExit, EngineSession, MemberEvent, OutgoingMessage, SendResult
 from whatsam_core.resources.session import Handover, Pacing, SecretKeyRef
 
 
 class Engine(Protocol):
-    """An engine process that runs one session."""
+    """The engine of one session, which it may share with others."""
 
     @property
     def pid(self) -> int: ...
@@ -30,7 +30,7 @@ class Engine(Protocol):
     def kill(self) -> None: ...
 
 
-SpawnEngine = Callable[[EngineSession, Callable[[EngineEvent], None]], Awaitable[Engine]]
+SpawnEngine = Callable[[EngineSession, Callable[[MemberEvent], None]], Awaitable[Engine]]
 """Start an engine for one session under the present fence deadline. Raises `EngineStartFailed` or `Fenced`."""
 
 

@@ -15,6 +15,7 @@ from whatsam_connector.clock import Clock
 from whatsam_connector.errors import Fenced, ProxyUnusable
 from whatsam_connector.messages.inbox import InboxOwner
 from whatsam_connector.sessions import effects, inputs
+from whatsam_connector.sessions.debugging import wants_debug
 from whatsam_connector.sessions.effects import Effect
 from whatsam_connector.sessions.engine_words import translate
 from whatsam_connector.sessions.inputs import Input, Timer
@@ -28,13 +29,14 @@ from whatsam_connector.sessions.transitions import step
 from whatsam_connector.state import Prepared, PrepareOutcome, Replicated, SessionIdentity
 from whatsam_connector.supervision import (
     EngineError,
-    EngineEvent,
     EngineExit,
     EngineRefused,
     EngineSession,
     EngineStartFailed,
     JournalAdvanced,
     KeysUploaded,
+    MemberEvent,
+    MoveWanted,
     PairingRequest,
 )
 from whatsam_core.errors import WhatsamError
@@ -59,7 +61,7 @@ class RunnerTools:
     clock: Clock
     timings: SessionTimings
     starts: asyncio.Semaphore
-    """Bounds how many sessions restore and start at the same time."""
+    """Bounds how many sessions restore at the same time; how many start is the pool's affair."""
     places: Callable[[str], SessionPlaces]
     count_exit: Callable[[str], None] = lambda _reason: None
     chance: Callable[[], float] = random.random
@@ -96,6 +98,7 @@ class SessionRunner:
         """What the engine that pairs was told; another wish of the owner needs another engine."""
         self._asked_proxy: SecretKeyRef | None = None
         """The proxy that the engine was started with."""
+        self._asked_debug = False
         self._replication: ReplicationView | None = None
         self._over = asyncio.Event()
 
@@ -111,6 +114,8 @@ class SessionRunner:
             self.push(inputs.PairingAskedAnew())
         if self._engine is not None and session.spec.proxy_secret_ref != self._asked_proxy:
             self.push(inputs.ProxyChanged())
+        if self._engine is not None and wants_debug(session) != self._asked_debug:
+            self.push(inputs.EngineMoves("debug"))
 
     def replicated(self, replicated: Replicated, behind: str | None) -> None:
         """The store has more of the session's state. Called several times a second: it does little."""
@@ -151,7 +156,6 @@ class SessionRunner:
                 ("status", self._writer.run()),
                 ("inbox", self._inbox.run()),
                 ("outbox", self.outbox.run()),
-                ("ping", self._ping_for_ever()),
             )
         ]
         listener = asyncio.create_task(self._live(), name=f"session {self.key}")
@@ -271,6 +275,7 @@ class SessionRunner:
         self._asked_pairing = asked if pairing else None
         request = PairingRequest(asked.method.value, asked.phone_number) if pairing else None
         self._asked_proxy = self._writer.session.spec.proxy_secret_ref
+        self._asked_debug = wants_debug(self._writer.session)
         try:
             proxy = None if self._asked_proxy is None else await self._tools.proxies.usable(self._asked_proxy)
         except ProxyUnusable as error:
@@ -283,19 +288,19 @@ class SessionRunner:
             jid=None if pairing else self.state.jid,
             pairing=request,
             proxy=proxy,
+            debug=self._asked_debug,
         )
         born: list[Engine] = []
-        first_words: list[EngineEvent] = []
+        first_words: list[MemberEvent] = []
 
-        def on_event(event: EngineEvent) -> None:
+        def on_event(event: MemberEvent) -> None:
             if not born:
                 first_words.append(event)  # heard once it is known that the engine has started
             elif born[0] is self._engine:
                 self._hear(event)
 
         try:
-            async with self._tools.starts:
-                engine = await self._tools.spawn(session, on_event)
+            engine = await self._tools.spawn(session, on_event)
         except (EngineError, Fenced) as error:
             bad_file = isinstance(error, EngineStartFailed) and error.reason in _BAD_FILE
             self.push(inputs.EngineStartFailed(str(error), bad_file=bad_file))
@@ -309,7 +314,10 @@ class SessionRunner:
         for event in first_words:
             self._hear(event)
 
-    def _hear(self, event: EngineEvent) -> None:
+    def _hear(self, event: MemberEvent) -> None:
+        if isinstance(event, MoveWanted):
+            self.push(inputs.EngineMoves(event.reason.value))
+            return
         if isinstance(event, JournalAdvanced):
             self.outbox.inbound(event.at)
             self._inbox.wake()
@@ -391,24 +399,6 @@ class SessionRunner:
             _log.error("inbox.left_behind", session=self.key)
         if self.state.stage is Stage.LOST:
             self._inputs.put_nowait(_Forgotten())
-
-    async def _ping_for_ever(self) -> None:
-        timings, misses = self._tools.timings, 0
-        while True:
-            await asyncio.sleep(timings.ping_period)
-            engine = self._engine
-            if engine is None:
-                misses = 0
-                continue
-            try:
-                await engine.ping(timings.ping_timeout)
-                misses = 0
-            except EngineError:
-                misses += 1
-            if misses >= timings.ping_misses and self._engine is engine:
-                _log.error("engine.hangs", session=self.key, pid=engine.pid)
-                misses = 0
-                self.push(inputs.EngineHung())
 
     def _lost(self) -> None:
         """The status writer has read that the session is not ours."""

@@ -25,11 +25,6 @@ class SessionTimings:
     """The operator lends a worker for 2 minutes to log a device out; within this the connector answers it."""
     inbox_limit: float = 10.0
     """A handover waits so long for PostgreSQL to take the last records of the journal."""
-    ping_period: float = 15.0
-    """Between two pings of an engine."""
-    ping_timeout: float = 10.0
-    """An engine that does not answer for so long, `ping_misses` times in a row, hangs and is killed."""
-    ping_misses: int = 2
     stable_after: float = 60.0
     """An engine that was connected for so long has proven itself: its next failure counts as the first."""
     first_backoff: float = 0.5

@@ -158,7 +158,8 @@ def _engine_gone(state: SessionState, gone: inputs.EngineGone, now: datetime, ti
     if state.stage not in (*WITH_ENGINE, Stage.STARTING):
         return dead, timers
     trouble = dead.trouble or Trouble("EngineExited", f"the engine ended ({gone.reason}); starting again")
-    after, effects = try_again(dead, trouble, timings)
+    # An engine that worked and dies is normal life with neonize: its sessions come back without a wait, once.
+    after, effects = try_again(dead, trouble, timings, at_once=was_in and not dead.failures)
     return after, (*timers, *effects)
 
 

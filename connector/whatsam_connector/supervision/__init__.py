@@ -32,7 +32,9 @@ from whatsam_connector.supervision.errors import (
     EngineUnresponsive,
 )
 from whatsam_connector.supervision.exits import EngineExit, ExitReason
+from whatsam_connector.supervision.member import MemberEvent, MoveReason, MoveWanted, SessionEngine
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
+from whatsam_connector.supervision.pool import EnginePool, PoolSettings
 from whatsam_connector.supervision.process import EngineProcess
 from whatsam_connector.supervision.sessions import EngineSession, PairingRequest
 
@@ -46,6 +48,7 @@ __all__ = [
     "EngineEvent",
     "EngineExit",
     "EngineGone",
+    "EnginePool",
     "EngineProcess",
     "EngineRefused",
     "EngineSession",
@@ -58,6 +61,9 @@ __all__ = [
     "KeepAliveRestored",
     "KeysUploaded",
     "LoggedOut",
+    "MemberEvent",
+    "MoveReason",
+    "MoveWanted",
     "OfflineDrained",
     "OutgoingMessage",
     "Paired",
@@ -65,10 +71,12 @@ __all__ = [
     "PairingEnd",
     "PairingEnded",
     "PairingRequest",
+    "PoolSettings",
     "Position",
     "QrShown",
     "RetryRequested",
     "SendResult",
+    "SessionEngine",
     "StreamReplaced",
     "TemporaryBan",
 ]

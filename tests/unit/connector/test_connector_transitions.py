@@ -36,7 +36,7 @@ WORDS: list[Input] = [
     inputs.Replaced(),
     inputs.Banned("101", NOW + timedelta(hours=1)),
     inputs.EngineOutdated(),
-    inputs.EngineHung(),
+    inputs.EngineMoves("consolidation"),
 ]
 FROM_OUTSIDE: list[Input] = [
     inputs.SoftFenced(),

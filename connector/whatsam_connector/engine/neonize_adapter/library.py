@@ -5,6 +5,7 @@ neonize calls logging.basicConfig. Everything that is printed or logged goes to 
 supervisor captures and redacts.
 """
 
+import importlib
 import importlib.metadata
 import logging
 import re
@@ -29,7 +30,8 @@ def load() -> None:
     import pylibmagic  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for its effect, before neonize
 
     # Not an import statement: it would be sorted before the one above.
-    importlib.import_module("neonize.client").ThreadEvent = _PatientEvent  # what connect() waits with
+    neonize_client = importlib.import_module("neonize.client")
+    setattr(neonize_client, "ThreadEvent", _PatientEvent)  # noqa: B010 - a module has no such attribute for pyright
 
 
 class _PatientEvent(threading.Event):
