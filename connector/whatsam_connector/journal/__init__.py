@@ -25,6 +25,7 @@ from whatsam_connector.journal.records import (
     ReceiptKind,
     UnknownRecord,
 )
+from whatsam_connector.journal.room import Limits, Room, room_to_start
 from whatsam_connector.journal.writer import JournalBusy, JournalClosed, JournalWriteError, Writer
 
 __all__ = [
@@ -48,9 +49,12 @@ __all__ = [
     "JournalError",
     "JournalRecord",
     "JournalWriteError",
+    "Limits",
     "Position",
     "Reader",
     "ReceiptKind",
+    "Room",
     "UnknownRecord",
     "Writer",
+    "room_to_start",
 ]

@@ -3,6 +3,8 @@
 When `append` has returned, the record survives the death of the process (the kernel has it). It survives a power cut
 after the next `sync`, which the engine calls at most 10 ms later, for all records since the last one (group commit):
 a handler that waited for the disk would only keep more acknowledged messages in neonize's memory.
+
+Size is bounded by `room`, which the engine asks after each sync: see there.
 """
 
 import fcntl
@@ -22,6 +24,7 @@ from whatsam_connector.journal.layout import (
 )
 from whatsam_connector.journal.payload import to_payload
 from whatsam_connector.journal.records import JournalRecord
+from whatsam_connector.journal.room import Limits, Room, free_bytes, room, unacknowledged_bytes
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown beyond this is closed: acknowledged space comes back in pieces of this size."""
@@ -42,13 +45,16 @@ class JournalWriteError(JournalError):
 class Writer:
     """The one writer of a journal. `append` and `sync` may be called from different threads."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, folder: Path, *, limits: Limits | None = None, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Create the folder if needed, take the lock, and open a segment of its own.
+
+        `limits`: what `room` goes by; `append` never refuses, because what it is given was acknowledged already.
 
         Raises JournalBusy while another writer lives, JournalWriteError when the disk refuses.
         """
         self._folder = folder
-        self._segment_bytes = segment_bytes
+        self._limits = limits or Limits()
+        self._segment_bytes = min(segment_bytes, max(self._limits.most_bytes // 8, 1))
         self._append_lock = threading.Lock()
         self._file_lock = threading.Lock()  # held while the open file changes or is synced
         self._broken = False
@@ -73,6 +79,7 @@ class Writer:
             os.close(self._lock)
             raise
         self._position = Position(number, len(HEADER))
+        self._waiting = self._waiting_bytes()
 
     @property
     def position(self) -> Position:
@@ -99,7 +106,24 @@ class Writer:
                 self._broken = True
                 raise JournalWriteError(f"journal: {error.strerror}") from error
             self._position = Position(self._position.segment, self._position.offset + len(data))
+            self._waiting += len(data)
             return self._position
+
+    def room(self) -> Room:
+        """Whether more may come. Takes some microseconds; the folder is looked at only when the limit seems reached."""
+        if self._waiting > self._limits.most_bytes:
+            self._waiting = self._waiting_bytes()  # the reader does not tell us what it has done meanwhile
+        try:
+            free = free_bytes(self._folder)
+        except OSError:
+            free = self._limits.least_free_bytes
+        return room(self._waiting, free, self._limits, starting=False)
+
+    def _waiting_bytes(self) -> int:
+        try:
+            return unacknowledged_bytes(self._folder)
+        except (OSError, JournalError):
+            return self._waiting if hasattr(self, "_waiting") else 0
 
     def sync(self) -> Position:
         """Wait until everything appended before the call survives a power cut; return the place behind it."""
