@@ -22,8 +22,8 @@ REMOVED_AT_ONCE = 5000
 _INSERT = (
     " insert into messages"
     " (id, at, session, tenant, session_uid, direction, chat, contact, type, body, media, status, idempotency_key,"
-    " trace)"
-    " select $1, $2, $3, $4, $5, 'out', $6, $6, $7, $8, $9, 'pending', $10, $11"
+    " trace, secret, quoted_wa_id)"
+    " select $1, $2, $3, $4, $5, 'out', $6, $6, $7, $8, $9, 'pending', $10, $11, $12, $13"
 )
 _ADD = f"{_INSERT} where $10::text is null returning {COLUMNS}"
 _ADD_ONCE = (
@@ -49,8 +49,12 @@ class MessageStore:
         kind: str,
         body: dict[str, Any],
         idempotency_key: str | None,
+        secret: bytes | None = None,
+        quoted_wa_id: str | None = None,
     ) -> tuple[MessageRow, bool]:
         """Insert a `pending` message before any socket sees it: the row, and whether it is new.
+
+        `secret`: what votes on a poll of ours are encrypted with.
 
         With an idempotency key that was used before, the first row comes back and nothing is inserted.
         """
@@ -59,7 +63,7 @@ class MessageStore:
             row = await connection.fetchrow(
                 _ADD if idempotency_key is None else _ADD_ONCE,
                 message_id, at_of(message_id) or message_at(datetime.now(UTC)), session, tenant, session_uid, chat,
-                kind, body, _media(kind, body), idempotency_key, traceparent(),
+                kind, body, _media(kind, body), idempotency_key, traceparent(), secret, quoted_wa_id,
             )  # fmt: skip
         if row is not None:
             return MessageRow.model_validate(dict(row)), True
@@ -92,6 +96,16 @@ class MessageStore:
             row = await connection.fetchrow(
                 f"select {COLUMNS} from messages where tenant = $1 and session = $2 and id = $3{narrowed[0]}",
                 tenant, session, message_id, *narrowed[1],
+            )  # fmt: skip
+        return MessageRow.model_validate(dict(row)) if row is not None else None
+
+    async def by_wa_id(self, tenant: str, session: str, wa_id: str) -> MessageRow | None:
+        """One message by WhatsApp's id; the newest, should two chats have used the same."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                f"select {COLUMNS} from messages where tenant = $1 and session = $2 and (id, at) in"
+                " (select id, at from message_keys where session = $2 and wa_id = $3) order by at desc limit 1",
+                tenant, session, wa_id,
             )  # fmt: skip
         return MessageRow.model_validate(dict(row)) if row is not None else None
 
