@@ -128,11 +128,6 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
         ),
     ),
     PoolSpec: (
-        Rule(
-            "self.cohortSize <= self.sessionsPerWorker",
-            "cohortSize cannot be more than sessionsPerWorker: lower cohortSize or raise sessionsPerWorker",
-            ".cohortSize",
-        ),
     ),
     Autoscaling: (
         Rule(
