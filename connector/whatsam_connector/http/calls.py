@@ -3,7 +3,6 @@
 A call never sends by itself: it wakes the outbox, which works its rows off in order, and waits for its own row.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +13,9 @@ from whatsam_connector.errors import DatabaseUnavailable
 from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.sessions.runner import SessionRunner
+
+_WITHOUT_A_LOOK = 0.3
+"""Seconds to wait for the outbox's word before the row itself is read."""
 
 
 class Refusal(Enum):
@@ -59,7 +61,9 @@ class Calls:
         may_work: Callable[[], bool],
         rows: MessageViews,
         waiters: Waiters,
+        monotonic: Callable[[], float],
     ) -> None:
+        self._monotonic = monotonic
         self._boot = boot
         self._find = find
         self._may_work = may_work
@@ -71,22 +75,21 @@ class Calls:
         runner = self.holder_of(address)
         if isinstance(runner, Refusal):
             return runner
+        began = self._monotonic()
         try:
-            with self._waiters.waiting(message) as settled:
-                view = await self._rows.view(runner.key, message)
-                if view is None:
-                    return Refusal.UNKNOWN_MESSAGE
-                if view.settled:
-                    return view
-                if not runner.state.may_send:
-                    return Refusal.NOT_CONNECTED
+            with self._waiters.waiting(message) as waiting:
                 runner.outbox.wake()
-                try:
-                    async with asyncio.timeout(wait):
-                        await settled.wait()
-                except TimeoutError:
-                    pass
-            return await self._rows.view(runner.key, message) or Refusal.UNKNOWN_MESSAGE
+                # Nearly all messages leave within this, and whoever settles one knows the whole answer.
+                if not runner.state.may_send or not await waiting.wait(min(wait, _WITHOUT_A_LOOK)):
+                    view = await self._rows.view(runner.key, message)
+                    if view is None:
+                        return Refusal.UNKNOWN_MESSAGE
+                    if view.settled:
+                        return view
+                    if not runner.state.may_send:
+                        return Refusal.NOT_CONNECTED
+                    await waiting.wait(began + wait - self._monotonic())
+            return waiting.view or await self._rows.view(runner.key, message) or Refusal.UNKNOWN_MESSAGE
         except DatabaseUnavailable:
             return Refusal.DATABASE_UNAVAILABLE
 

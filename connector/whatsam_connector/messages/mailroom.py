@@ -7,9 +7,13 @@ from typing import Protocol
 
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import DatabaseUnavailable
+from whatsam_connector.messages.batch import Batch, ReceiptFor
+from whatsam_connector.messages.desk import BatchRows, Desk
 from whatsam_connector.messages.inbox import Inbox, InboxOwner, MessageSink
 from whatsam_connector.messages.outbox import Outbox, OutgoingRows
+from whatsam_connector.messages.prepared import MessagePreparer
 from whatsam_connector.messages.receipts import UnknownReceipts
+from whatsam_connector.messages.rules import Receipt
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.state import SendCredit
 from whatsam_core.logging import get_logger
@@ -20,7 +24,7 @@ _POLL = 2.0
 """Seconds between looks for open messages: notifications get lost with their connection, rows do not."""
 
 
-class MessageRows(MessageSink, OutgoingRows, Protocol):
+class MessageRows(MessageSink, OutgoingRows, BatchRows, Protocol):
     """The table of messages."""
 
     async def sessions_with_work(self, sessions: list[str]) -> set[str]:
@@ -29,6 +33,14 @@ class MessageRows(MessageSink, OutgoingRows, Protocol):
 
     async def listen(self, heard: Callable[[str], None]) -> None:
         """Call `heard` with the session of each new row, for ever."""
+        ...
+
+
+class Preparing(Protocol):
+    """Makes the preparer of each session."""
+
+    def open(self, session: str, tenant: str, uid: str) -> MessagePreparer:
+        """`session`: namespace/name."""
         ...
 
 
@@ -45,7 +57,13 @@ class Mailroom:
         may_work: Callable[[], bool],
         count_out: Callable[[str], None],
         count_in: Callable[[str, int], None],
+        preparing: Preparing,
+        hurry: Callable[[str], None] = lambda _uid: None,
     ) -> None:
+        """`hurry` asks the shipper to store a session's state now (by uid)."""
+        self._desk = Desk(rows)
+        self._preparing = preparing
+        self._hurry = hurry
         self._rows = rows
         self._waiters = waiters
         self._clock = clock
@@ -63,15 +81,24 @@ class Mailroom:
             epoch=epoch,
             boot=self._boot,
             rows=self._rows,
+            desk=self._desk,
             receipts=receipts,
             credit=SendCredit(),
             waiters=self._waiters,
             clock=self._clock,
             may_work=self._may_work,
+            late=lambda receipt: self._apply(owner, receipt),
+            preparer=self._preparing.open(owner.session, owner.tenant, owner.uid),
+            hurry=lambda: self._hurry(owner.uid),
             count=self._count_out,
         )
         inbox = Inbox(owner, journal, self._rows, receipts, on_receipts=outbox.wake, count=self._count_in)
         return inbox, outbox
+
+    async def _apply(self, owner: InboxOwner, receipt: Receipt) -> None:
+        """Write a receipt whose message got its id only after the inbox had looked for it."""
+        batch = Batch(receipts=(ReceiptFor(receipt.wa_id, receipt.status, at=receipt.at),))
+        await self._rows.record(owner.session, owner.tenant, None, batch)
 
     async def ring_for_ever(self, sessions: Callable[[], list[str]], wake: Callable[[str], None]) -> None:
         """Wake the outboxes of sessions that have something to send."""

@@ -53,6 +53,10 @@ class Uploader(Protocol):
 class MessagePreparer(Protocol):
     """Turns the rows of one session into messages. `preparing.Preparing.open` makes it."""
 
+    def pace(self, pacing: Pacing) -> None:
+        """How fast the session's messages leave from now on."""
+        ...
+
     def immediate(self, row: OutRow) -> PreparedMessage | None:
         """The message, when that needs neither a file nor a look-up nor a pause; else None: call `prepare`.
 

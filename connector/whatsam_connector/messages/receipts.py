@@ -11,7 +11,7 @@ from whatsam_connector.messages.rules import OutRow, Receipt, same_chat
 
 _MOST = 2000
 """Receipts kept per session; older ones belong to messages that the phone sent itself."""
-_RANK = {"delivered": 1, "read": 2}
+_RANK = {"delivered": 1, "read": 2, "played": 3}
 _SKEW = timedelta(seconds=5)
 """WhatsApp's clock stamps a receipt in whole seconds, the database stamps the claim: they may differ a little."""
 

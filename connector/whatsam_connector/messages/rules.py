@@ -19,6 +19,11 @@ UNCERTAIN_WAIT = 10.0
 MOST_ATTEMPTS = 5
 """Attempts after which a message that leaves its fate open each time is given up: it may be what ends the engine."""
 
+LONGEST_RUN = 8
+"""Rows of one session that are claimed at once: what a dead worker leaves as `sending` although it never sent it."""
+CHANGES_ANOTHER = frozenset({"edit", "revoke", "reaction"})
+"""Types of rows that change another row when they are sent."""
+
 
 class OutStatus(StrEnum):
     """Status of an outgoing row that is not settled yet."""
@@ -105,6 +110,11 @@ def judge(head: OutRow | None, line: Line) -> Next:  # noqa: PLR0911  # a table
             if line.credit is not CreditVerdict.SEND:
                 return Next.WAIT_FOR_REPLICA
             return Next.CLAIM
+
+
+def run_length(room: int) -> int:
+    """How many rows to claim with credit for `room` sends."""
+    return max(1, min(LONGEST_RUN, room))
 
 
 class Refusal(Enum):

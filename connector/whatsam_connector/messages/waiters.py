@@ -5,27 +5,61 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from uuid import UUID
 
+from whatsam_connector.messages.rows import MessageView
+
+
+class Waiting:
+    """One call that waits for one message."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+        self._view: MessageView | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether the message has been settled since the call began."""
+        return self._told.is_set()
+
+    @property
+    def view(self) -> MessageView | None:
+        """What became of it, when whoever settled it knew the whole row."""
+        return self._view
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for it; whether it was settled in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+        except TimeoutError:
+            pass
+        return self.told
+
+    def tell(self, view: MessageView | None) -> None:
+        """It is settled, in the database, too."""
+        self._view = view
+        self._told.set()
+
 
 class Waiters:
     """Who waits for which message."""
 
     def __init__(self) -> None:
-        self._waiting: dict[UUID, set[asyncio.Event]] = {}
+        self._waiting: dict[UUID, set[Waiting]] = {}
 
     @contextmanager
-    def waiting(self, message: UUID) -> Generator[asyncio.Event]:
-        """An event that is set when the message is settled. Register before looking at the row."""
-        event = asyncio.Event()
-        self._waiting.setdefault(message, set()).add(event)
+    def waiting(self, message: UUID) -> Generator[Waiting]:
+        """Told when the message is settled. Register before looking at the row."""
+        one = Waiting()
+        self._waiting.setdefault(message, set()).add(one)
         try:
-            yield event
+            yield one
         finally:
             others = self._waiting[message]
-            others.discard(event)
+            others.discard(one)
             if not others:
                 del self._waiting[message]
 
-    def settled(self, message: UUID) -> None:
-        """The message was sent or has failed."""
-        for event in self._waiting.get(message, ()):
-            event.set()
+    def settled(self, message: UUID, view: MessageView | None = None) -> None:
+        """The message was sent or has failed, and its row says so. `view`: the row as it is now, if that is known."""
+        for one in self._waiting.get(message, ()):
+            one.tell(view)

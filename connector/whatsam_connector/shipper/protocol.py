@@ -70,6 +70,13 @@ class Flush(_Message):
     uid: str
 
 
+class Hurry(_Message):
+    """Somebody waits for this session: look now, and say what was found without waiting for the next turn."""
+
+    type: Literal["hurry"] = "hurry"
+    uid: str
+
+
 class Release(_Message):
     """Like flush, then close the database and forget the session."""
 
@@ -140,10 +147,10 @@ class KeyConflict(_Message):
     uid: str
 
 
-Command = Annotated[Configure | Track | Flush | Release | Untrack, Field(discriminator="type")]
+Command = Annotated[Configure | Track | Flush | Hurry | Release | Untrack, Field(discriminator="type")]
 Report = Annotated[Attempt | Stored | Quiet | Flushed | Behind | KeyConflict, Field(discriminator="type")]
 
-COMMANDS: Final[TypeAdapter[Configure | Track | Flush | Release | Untrack]] = TypeAdapter(Command)
+COMMANDS: Final[TypeAdapter[Configure | Track | Flush | Hurry | Release | Untrack]] = TypeAdapter(Command)
 REPORTS: Final[TypeAdapter[Attempt | Stored | Quiet | Flushed | Behind | KeyConflict]] = TypeAdapter(Report)
 
 

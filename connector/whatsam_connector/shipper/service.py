@@ -8,12 +8,14 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+from whatsam_connector.shipper.pace import Gate
 from whatsam_connector.shipper.protocol import (
     COMMANDS,
     LINE_LIMIT,
     Configure,
     Flush,
     Flushed,
+    Hurry,
     Quiet,
     Release,
     Report,
@@ -36,12 +38,13 @@ class Service:
         self._sessions: dict[str, SessionShipper] = {}
         self._store: ObjectStore | None = None
         self._poll_period = 0.25
+        self._gate = Gate()
         self._saying = asyncio.Lock()
         self._defect: BaseException | None = None
 
     async def run(self) -> None:
         """Serve until the keeper is gone."""
-        quiet = asyncio.create_task(self._tell_quiet())
+        quiet = asyncio.create_task(self._glance_for_ever())
         try:
             while raw := await self._reader.readline():
                 await self._obey(raw)
@@ -73,7 +76,7 @@ class Service:
             await self._end(command.uid)
             if self._store is None:
                 raise RuntimeError("the keeper sent a session before the store's address")
-            session = SessionShipper(command, self._store, self._say, self._poll_period)
+            session = SessionShipper(command, self._store, self._say, self._gate)
             self._sessions[command.uid] = session
             session.begin().add_done_callback(self._ended)
         elif isinstance(command, Untrack):
@@ -82,9 +85,13 @@ class Service:
         else:
             self._ask(command)
 
-    def _ask(self, command: Flush | Release) -> None:
+    def _ask(self, command: Flush | Hurry | Release) -> None:
         session = self._sessions.get(command.uid)
-        if session is not None:
+        if session is None:
+            return
+        if isinstance(command, Hurry):
+            session.hurry()
+        else:
             session.ask(command)
 
     async def _end(self, uid: str) -> None:
@@ -103,9 +110,12 @@ class Service:
             self._writer.write(line(report))
             await self._writer.drain()
 
-    async def _tell_quiet(self) -> None:
+    async def _glance_for_ever(self) -> None:
+        """One glance at every file in each turn: hundreds of idle sessions must cost next to nothing."""
         while True:
             await asyncio.sleep(self._poll_period)
+            for session in self._sessions.values():
+                session.glance()
             covered: dict[str, float] = {}
             for uid, session in self._sessions.items():
                 if session.quiet_since is not None:

@@ -5,6 +5,7 @@ sequence number of its own, announced before the PUT, so a PUT that was given up
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from whatsam_connector.shipper import retention
-from whatsam_connector.shipper.pace import retry_after
+from whatsam_connector.shipper.pace import LOOK_ANYWAY, SETTLED, Gate, retry_after
 from whatsam_connector.shipper.protocol import (
     Attempt,
     Behind,
     Flush,
     Flushed,
     KeyConflict,
+    Quiet,
     Release,
     Report,
     Stored,
@@ -53,13 +55,17 @@ class SessionShipper:
     track: Track
     store: ObjectStore
     say: Say
-    poll_period: float
+    gate: Gate
     quiet_since: float | None = None
-    """Set at each look that found everything stored; the service collects it."""
+    """Set at each look or glance that found everything stored; the service collects it."""
     _connection: sqlite3.Connection | None = None
     _clean_version: int | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[Flush | Release] = field(default_factory=list[Flush | Release])
+    _hurried: bool = False
+    _looking: bool = False
+    _clean_stamp: tuple[int, int] | None = None
+    """Time and size of the file when it was found clean, if they will tell the next write for certain."""
     _failures: int = 0
     _behind: str | None = None
     _problem: Problem | None = None
@@ -102,6 +108,23 @@ class SessionShipper:
         self._waiting.append(request)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Look at once: somebody waits for the news."""
+        self._hurried = True
+        self._wake.set()
+
+    def glance(self) -> None:
+        """See from outside whether the file has changed, and have it looked at if so."""
+        if self._looking or self._wake.is_set() or self._failures or self._clean_stamp is None:
+            if not self._looking and not self._failures:
+                self._wake.set()
+            return
+        began = time.monotonic()
+        if _stamp(self.track.database) != self._clean_stamp:
+            self._wake.set()
+        elif self._problem is None and self._stored is not None:
+            self.quiet_since = began
+
     async def end(self) -> None:
         """Stop looking and close the database."""
         if self._task is not None:
@@ -116,9 +139,13 @@ class SessionShipper:
     async def _run(self) -> None:
         while not self._released:
             began = time.monotonic()
-            await self._look()
+            self._looking = True
+            try:
+                await self._look()
+            finally:
+                self._looking = False
             # Locked by a commit: again soon, so that an engine that writes all the time cannot keep us out for long.
-            rest = _SOON if 0 < self._locked <= _LOCKED_LOOKS else self.poll_period
+            rest = _SOON if 0 < self._locked <= _LOCKED_LOOKS else LOOK_ANYWAY
             if self._failures:
                 rest = retry_after(self._failures)
             with suppress(TimeoutError):
@@ -127,7 +154,10 @@ class SessionShipper:
 
     async def _look(self) -> None:
         self._wake.clear()
-        waiting = list(self._waiting)
+        waiting, hurried = list(self._waiting), self._hurried
+        self._hurried = False
+        self._clean_stamp = None
+        stamp = _settled_stamp(self.track.database)
         began = time.monotonic()
         if any(isinstance(request, Release) for request in waiting):
             self._close()  # opened again in the way that may roll back what the engine left half done
@@ -137,8 +167,11 @@ class SessionShipper:
                 self._connection = open_reader(Path(self.track.database), engine_gone=gone)
             version = data_version(self._connection)
             self._locked = 0
-            if (version != self._clean_version or self._failures) and not await self._ship(version, began):
-                return
+            if version != self._clean_version or self._failures:
+                shipped = await self._ship(urgent=hurried or bool(waiting) or self._failures > 0)
+                if shipped is None:
+                    return
+                began = shipped
         except (sqlite3.OperationalError, SnapshotBusy) as error:
             # Not made yet, or the engine is committing this moment. The next look comes soon.
             if not await asyncio.to_thread(Path(self.track.database).exists):
@@ -158,13 +191,25 @@ class SessionShipper:
         if self._problem is None and self._stored is not None:
             self._stored = self._stored.model_copy(update={"covered": began})
             self.quiet_since = began
+            self._clean_stamp = stamp
+            if hurried:
+                self.quiet_since = None
+                await self.say(Quiet(covered={self.track.uid: began}))
         await self._answer(waiting, problem=self._problem)
 
-    async def _ship(self, version: int, began: float) -> bool:
-        """Store what changed. False: it is not stored, and the next look tries again."""
+    async def _ship(self, *, urgent: bool) -> float | None:
+        """Store what changed: the instant up to which all is stored. None: it is not, and the next look tries again."""
+        if urgent:
+            return await self._copy_and_store()
+        async with self.gate.turn(self._wake):
+            return await self._copy_and_store()
+
+    async def _copy_and_store(self) -> float | None:
         connection = self._connection
         if connection is None:
-            return False
+            return None
+        began = time.monotonic()
+        version = data_version(connection)
         self._copying = asyncio.ensure_future(asyncio.to_thread(_copy, connection))
         image, what, sha256 = await asyncio.shield(self._copying)
         self._sha256 = sha256
@@ -172,24 +217,24 @@ class SessionShipper:
             self._failures = 0
             await self._without_device()
             self._clean_version = version
-            return True
+            return began
         self._problem = None
         if self._stored is not None and self._stored.sha256 == sha256 and not self._uncertain:
             self._clean_version = version
             await self._not_behind()
-            return True
+            return began
         try:
             if self._stores == 0 and not await self._key_is_ours():
-                return False
+                return None
             await self._put(image, what, sha256, what.jid, began)
         except ObjectStoreError as error:
             self._failures += 1
             await self._report_behind(str(error))
-            return False
+            return None
         self._clean_version = version
         await self._not_behind()
         self._clean_up_beside()
-        return True
+        return began
 
     async def _put(self, image: bytes, what: Contents, sha256: str, jid: str, began: float) -> None:
         seq, now = self._next_seq, datetime.now(UTC)
@@ -304,3 +349,20 @@ class SessionShipper:
 def _copy(connection: sqlite3.Connection) -> tuple[bytes, Contents, str]:
     image = take(connection)
     return image, contents(image, thorough=False), digest(image)
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Time of the last write and size of a file; None when it is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - many times a second for each session: no object around it
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _settled_stamp(path: str) -> tuple[int, int] | None:
+    """The stamp, if it is old enough that the next write will change it for certain."""
+    stamp = _stamp(path)
+    if stamp is None or time.time_ns() - stamp[0] < SETTLED * 1_000_000_000:
+        return None
+    return stamp

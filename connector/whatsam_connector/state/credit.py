@@ -36,6 +36,16 @@ class SendCredit:
         """Sends that the store may not have."""
         return len(self._under_way) + len(self._done)
 
+    @property
+    def room(self) -> int:
+        """Sends that may still leave before the store must have more."""
+        return max(0, self._limit - self.unreplicated)
+
+    @property
+    def running_short(self) -> bool:
+        """Half of it is used: time to ask for the store to catch up, so that nobody has to wait for it."""
+        return 2 * self.unreplicated >= self._limit
+
     def sending(self, key: Hashable) -> None:
         """A message is about to be handed to the engine; from now on it may use a counter."""
         self._under_way.add(key)

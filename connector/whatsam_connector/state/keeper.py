@@ -152,6 +152,10 @@ class StateKeeper:
             raise StateError("the session's database is damaged or gone; its last sound state stays in the store")
         return self._shipping.note(session, answer.base)
 
+    def hurry(self, uid: str) -> None:
+        """Somebody waits for the session's state to be stored: look now instead of at the next turn."""
+        self._shipping.hurry(uid)
+
     def replicated(self, uid: str) -> Replicated | None:
         """How far the store has the session, None before its first base or when it is not prepared."""
         session = self._shipping.sessions.get(uid)

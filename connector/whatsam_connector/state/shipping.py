@@ -88,6 +88,12 @@ class Shipping:
         session.tracked = True
         self.process.send(self._track_command(session))
 
+    def hurry(self, uid: str) -> None:
+        """Have the session looked at now; the answer comes as any news of it does."""
+        session = self.sessions.get(uid)
+        if session is not None and session.tracked:
+            self.process.send(protocol.Hurry(uid=uid))
+
     async def flush(self, uid: str, timeout: float) -> protocol.Flushed:
         """The shipper's answer once everything up to now is stored. Raises `FlushTimeout`."""
         return await self._ask(protocol.Flush(id=next(self._numbers), uid=uid), timeout)

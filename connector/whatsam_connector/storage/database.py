@@ -72,6 +72,19 @@ class Database:
         except _AWAY as error:
             raise DatabaseUnavailable(f"PostgreSQL does not serve: {type(error).__name__}") from error
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncGenerator[asyncpg.pool.PoolConnectionProxy]:
+        """A connection for one statement, which is a transaction by itself. Raises `DatabaseUnavailable`.
+
+        Two round trips less than `transaction`: on the way of every message that counts.
+        """
+        try:
+            pool = await self._open()
+            async with pool.acquire(timeout=_CONNECT_TIMEOUT) as connection:
+                yield connection
+        except _AWAY as error:
+            raise DatabaseUnavailable(f"PostgreSQL does not serve: {type(error).__name__}") from error
+
     async def alive(self) -> bool:
         """Whether it answers now."""
         try:
@@ -112,6 +125,7 @@ class Database:
                     timeout=_CONNECT_TIMEOUT,
                     command_timeout=_CALL_TIMEOUT,
                     max_inactive_connection_lifetime=60.0,
+                    reset=_reset,
                     server_settings={
                         "application_name": "whatsam-connector",
                         "statement_timeout": str(round(_CALL_TIMEOUT * 1000)),
@@ -119,3 +133,12 @@ class Database:
                     },
                 )
             return self._pool
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    """What the pool does when it takes a connection back: nothing of ours outlives a transaction.
+
+    asyncpg's own reset is one more round trip for every statement.
+    """
+    if connection.is_in_transaction():
+        await connection.reset()

@@ -4,18 +4,14 @@ import asyncio
 import copy
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
-from connector_virtual import START, VirtualClock
+from connector_virtual import VirtualClock
 
-from whatsam_connector.errors import DatabaseUnavailable, ProxyUnusable
+from whatsam_connector.errors import ProxyUnusable
 from whatsam_connector.journal import Position
 from whatsam_connector.lease.verdict import Answer
-from whatsam_connector.messages.rows import MessageView, NewMessage, ReceiptFor
-from whatsam_connector.messages.rules import OutRow, OutStatus
 from whatsam_connector.state import FlushTimeout, Prepared, PrepareOutcome, Replicated, SessionIdentity
 from whatsam_connector.supervision import (
     EngineEvent,
@@ -235,6 +231,9 @@ class FakeAuthState:
         await asyncio.sleep(0.05)
         return self.store(uid)
 
+    def hurry(self, uid: str) -> None:
+        self.calls.append("hurry")
+
     def store(self, uid: str) -> Replicated:
         self.seq += 1
         clock = VirtualClock()
@@ -344,121 +343,6 @@ def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
             _merge(target[key], value)
         else:
             target[key] = value
-
-
-@dataclass
-class FakeRow:
-    """One outgoing message."""
-
-    id: UUID
-    chat: str
-    text: str
-    status: str = "pending"
-    attempts: int = 0
-    wa_id: str | None = None
-    error: str | None = None
-    epoch: int | None = None
-    updated_at: datetime = START
-
-
-@dataclass
-class FakeRows:
-    """The table of messages for one session, in order."""
-
-    rows: list[FakeRow] = field(default_factory=list[FakeRow])
-    inbound: list[NewMessage] = field(default_factory=list[NewMessage])
-    away: bool = False
-    after_claim: Callable[[], None] | None = None
-
-    def add(self, text: str, chat: str = "+491522000001", status: str = "pending") -> FakeRow:
-        row = FakeRow(uuid4(), chat, text, status)
-        self.rows.append(row)
-        return row
-
-    async def sessions_with_work(self, sessions: Any) -> set[str]:
-        await self._answer()
-        return set(sessions)
-
-    async def listen(self, heard: Callable[[str], None]) -> None:
-        await asyncio.Event().wait()
-
-    async def head(self, session: str) -> OutRow | None:
-        await self._answer()
-        for row in self.rows:
-            if row.status in set(OutStatus):
-                return OutRow(
-                    row.id, row.chat, "text", {"text": row.text}, OutStatus(row.status), row.attempts, row.updated_at
-                )
-        return None
-
-    async def claim(self, session: str, message: UUID, *, epoch: int, boot: str) -> bool:
-        await self._answer()
-        row = self._row(message)
-        if row.status != "pending":
-            return False
-        row.status, row.epoch, row.updated_at = "sending", epoch, VirtualClock().now()
-        row.attempts += 1
-        if self.after_claim is not None:
-            self.after_claim()
-        return True
-
-    async def put_back(self, session: str, message: UUID, *, counted: bool) -> bool:
-        await self._answer()
-        row = self._row(message)
-        row.status, row.attempts = "pending", row.attempts - (0 if counted else 1)
-        return True
-
-    async def mark_uncertain(self, session: str, message: UUID) -> bool:
-        await self._answer()
-        self._row(message).status = "uncertain"
-        return True
-
-    async def sent(self, session: str, message: UUID, *, wa_id: str, status: str, at: datetime | None) -> bool:
-        await self._answer()
-        row = self._row(message)
-        row.status, row.wa_id = status, wa_id
-        return True
-
-    async def failed(self, session: str, message: UUID, *, error: str) -> bool:
-        await self._answer()
-        row = self._row(message)
-        row.status, row.error = "failed", error
-        return True
-
-    async def advance(self, session: str, receipts: list[ReceiptFor]) -> set[str]:
-        await self._answer()
-        return self._advance(receipts)
-
-    async def record(self, session: str, tenant: str, session_uid: Any, messages: Any, receipts: Any) -> set[str]:
-        await self._answer()
-        known = {message.id for message in self.inbound}
-        self.inbound += [message for message in messages if message.id not in known]
-        return self._advance(receipts)
-
-    async def view(self, session: str, message: UUID) -> MessageView | None:
-        await self._answer()
-        for row in self.rows:
-            if row.id == message:
-                return MessageView(row.id, row.status, row.wa_id, None, row.error)
-        return None
-
-    def _advance(self, receipts: Any) -> set[str]:
-        known: set[str] = set()
-        for receipt in receipts:
-            for row in self.rows:
-                if row.wa_id == receipt.wa_id:
-                    known.add(receipt.wa_id)
-                    if not (row.status == "read" and receipt.status == "delivered"):
-                        row.status = receipt.status
-        return known
-
-    def _row(self, message: UUID) -> FakeRow:
-        return next(row for row in self.rows if row.id == message)
-
-    async def _answer(self) -> None:
-        await asyncio.sleep(0.005)
-        if self.away:
-            raise DatabaseUnavailable("PostgreSQL does not serve")
 
 
 class FakeProxies:

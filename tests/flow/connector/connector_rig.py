@@ -14,10 +14,10 @@ from connector_fakes import (
     FakeEngine,
     FakeLeases,
     FakeProxies,
-    FakeRows,
     FakeSessions,
     FakeTimer,
 )
+from connector_rows import FakePreparing, FakeRows
 from connector_virtual import START, VirtualClock, until
 
 from whatsam_connector.assignments.plan import Me
@@ -56,6 +56,7 @@ class Rig:
     waiters: Waiters
     counted: list[str]
     proxies: FakeProxies
+    preparing: FakePreparing
 
     @property
     def status(self) -> WhatsAppSession:
@@ -108,7 +109,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
     living = LivingEngines(tenure, clock, timer, arm_timeout=2.0)
     sessions, state, rows, room, waiters = FakeSessions(), FakeAuthState(), FakeRows(), EngineRoom(), Waiters()
     counted: list[str] = []
-    proxies = FakeProxies()
+    proxies, preparing = FakeProxies(), FakePreparing()
 
     def may_work() -> bool:
         return tenure.holds(clock.boottime())
@@ -124,6 +125,8 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
         may_work=may_work,
         count_out=counted.append,
         count_in=lambda _kind, _number: None,
+        preparing=preparing,
+        hurry=state.hurry,
     )
     tools = RunnerTools(
         spawn=spawn,
@@ -182,6 +185,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
             waiters,
             counted,
             proxies,
+            preparing,
         )
     finally:
         for task in (keeping, watching, ringing):

@@ -5,8 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from connector_fakes import FakeRow, inbound
+from connector_fakes import inbound
 from connector_rig import UID, Rig, connector
+from connector_rows import FakeRow
 from connector_virtual import VirtualClock, run, until
 
 from whatsam_connector.content import schema
@@ -175,7 +176,7 @@ def test_the_database_goes_away_after_a_send_and_nothing_is_sent_twice(tmp_path:
             await until(lambda: rows[0].status == "sending")
             rig.rows.away = True
             await asyncio.sleep(20)
-            assert len(engine.sent) == 1
+            assert len(engine.sent) == 2  # one result may be unwritten while the next message is under way, no more
             rig.rows.away = False
             await settled(*rows)
             assert texts(rig) == ["message 0", "message 1", "message 2"]
@@ -251,6 +252,7 @@ def calls(rig: Rig) -> Calls:
         may_work=lambda: rig.tenure.holds(VirtualClock().boottime()),
         rows=rig.rows,
         waiters=rig.waiters,
+        monotonic=VirtualClock().monotonic,
     )
 
 
