@@ -14,7 +14,6 @@ from whatsam_core.resources import (
     Failover,
     Pairing,
     PoolRef,
-    PoolSpec,
     PoolTemplate,
     Rebalance,
     SessionSpec,
@@ -126,8 +125,6 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
             "method Code needs the phone's number: set spec.pairing.phoneNumber, or use method QR",
             ".phoneNumber",
         ),
-    ),
-    PoolSpec: (
     ),
     Autoscaling: (
         Rule(
