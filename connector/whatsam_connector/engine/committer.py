@@ -11,7 +11,7 @@ from collections.abc import Callable
 from whatsam_connector.engine.ending import end
 from whatsam_connector.engine.events import JournalAdvanced
 from whatsam_connector.engine.protocol import ExitCode
-from whatsam_connector.journal import JournalWriteError, Writer
+from whatsam_connector.journal import JournalWriteError, Room, Writer
 
 COMMIT_SECONDS = 0.01
 """Longest time between an append and its sync, apart from the sync itself."""
@@ -20,8 +20,11 @@ COMMIT_SECONDS = 0.01
 class Committer:
     """Syncs the journals that have changed. `touch` may be called from any thread."""
 
-    def __init__(self, emit: Callable[[JournalAdvanced], None]) -> None:
+    def __init__(self, emit: Callable[[JournalAdvanced], None], on_full: Callable[[str, Room], None]) -> None:
+        """`on_full` is called once for a session whose journal must not grow any more; it must return at once."""
         self._emit = emit
+        self._on_full = on_full
+        self._full: set[str] = set()
         self._changed: dict[str, Writer] = {}
         self._last_message: dict[str, float] = {}
         self._wake = threading.Condition()
@@ -52,6 +55,9 @@ class Committer:
                 except JournalWriteError as error:
                     end(ExitCode.JOURNAL_FAILED, str(error))
                 self._emit(JournalAdvanced(uid, position, last_message.get(uid, 0.0)))
+                if uid not in self._full and (room := writer.room()) is not Room.TAKE:
+                    self._full.add(uid)
+                    self._on_full(uid, room)
 
     def leave(self, uid: str, writer: Writer) -> None:
         """Session `uid` leaves this process: sync and report its last records, then give its journal back."""

@@ -206,6 +206,18 @@ class PresenceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalFull:
+    """The session has left WhatsApp, which keeps what comes meanwhile: nobody takes over what is in the journal.
+
+    Its connection is closed, what had arrived is in the journal, and the engine will not connect it again: start it
+    anew once there is room (`journal.room_to_start`).
+    """
+
+    uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RetryRequested:
     """A recipient could not decrypt these messages of ours and asks for them again."""
 
@@ -231,6 +243,7 @@ EngineEvent = (
     | ClientOutdated
     | KeysUploaded
     | JournalAdvanced
+    | JournalFull
     | ChatStateChanged
     | PresenceChanged
     | RetryRequested

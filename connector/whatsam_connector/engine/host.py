@@ -14,7 +14,7 @@ from typing import Protocol
 from whatsam_connector.engine.commands import CommandQueue
 from whatsam_connector.engine.committer import Committer
 from whatsam_connector.engine.ending import end
-from whatsam_connector.engine.events import ConnectFailure, EngineEvent
+from whatsam_connector.engine.events import ConnectFailure, EngineEvent, JournalFull
 from whatsam_connector.engine.link import Link
 from whatsam_connector.engine.methods import METHODS, Lane
 from whatsam_connector.engine.protocol import (
@@ -40,7 +40,7 @@ from whatsam_connector.engine.protocol import (
     Uncertain,
 )
 from whatsam_connector.fence import FenceError, KernelTimer
-from whatsam_connector.journal import JournalError, Writer
+from whatsam_connector.journal import JournalError, Limits, Room, Writer
 
 STARTED_BEFORE_STOP_SECONDS = 2.0
 """How long a stop waits for sessions that are just starting: calling into neonize before that could crash it."""
@@ -116,7 +116,7 @@ class Host:
         self._timer = timer
         self._deadline = deadline
         self._engine = engine
-        self._committer = Committer(self._emit)
+        self._committer = Committer(self._emit, self._journal_full)
         self._sessions: dict[str, Session] = {}
         self._lanes: dict[tuple[str, Lane], CommandQueue] = {}
         self._journals: dict[str, Writer] = {}
@@ -249,7 +249,8 @@ class Host:
         alone = self._number == 1
         for session in sessions:
             try:
-                self._journals[session.uid] = Writer(Path(session.journal))
+                limits = Limits(session.journal_limit, session.free_disk)
+                self._journals[session.uid] = Writer(Path(session.journal), limits=limits)
             except JournalError as error:
                 if alone:
                     end(ExitCode.JOURNAL_FAILED, str(error))
@@ -262,6 +263,17 @@ class Host:
         self._sessions = self._engine.start(able, tools)
         self._started.set()
         self._link.send(Started())
+
+    def _journal_full(self, uid: str, room: Room) -> None:
+        """Leave WhatsApp, which keeps what comes from now on; the supervisor ends the session."""
+        self._emit(JournalFull(uid, room.value))
+
+        def hang_up() -> None:
+            self._started.wait()
+            self._sessions[uid].disconnect()
+            self._committer.commit()
+
+        self._in_thread("journal-full", hang_up)
 
     def _stop(self) -> None:
         if self._started.wait(STARTED_BEFORE_STOP_SECONDS):

@@ -19,6 +19,7 @@ from datetime import datetime
 
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.engine.wire import Decoder
+from whatsam_connector.journal.room import Limits
 
 PROTOCOL_VERSION = 2
 
@@ -71,6 +72,10 @@ class SessionStart:
     """http, https or socks5 URL, possibly with a password, through which everything of this session goes."""
     debug: bool
     """Log what whatsmeow sends and receives. For a process of one session: its lines do not say whose they are."""
+    journal_limit: int = Limits.most_bytes
+    """The session leaves WhatsApp when its journal holds more bytes than this that nobody has taken."""
+    free_disk: int = Limits.least_free_bytes
+    """… or when the journal's disk has fewer bytes left than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Room(enum.Enum):
     """Stay away from WhatsApp until there is space."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """How far a journal may grow."""
 

@@ -48,8 +48,8 @@ class EngineGone(EngineError):
 class EngineStartFailed(EngineError):
     """The engine did not come up; no process of it is left.
 
-    `reason` is DeviceMissing (a JID was given, but the file has no such device), DatabaseUnreadable, SocketFailed, or
-    the exit reason's value.
+    `reason` is JournalFull (wait until the inbox has worked), DeviceMissing (a JID was given, but the file has no such
+    device), DatabaseUnreadable, SocketFailed, or the exit reason's value.
     """
 
     def __init__(self, reason: str, message: str) -> None:

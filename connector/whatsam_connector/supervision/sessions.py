@@ -7,11 +7,12 @@ while no engine has the file open.
 import contextlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from whatsam_connector.engine.protocol import SessionStart
+from whatsam_connector.journal import Limits, Room, room_to_start
 from whatsam_connector.supervision.errors import EngineStartFailed
 
 _LOCK_WAIT_SECONDS = 5.0
@@ -42,6 +43,8 @@ class EngineSession:
     """None: a session without a device fails instead of asking for a code that nobody waits for."""
     proxy: str | None = None
     """URL (http, https, socks5) through which the session reaches WhatsApp; it may hold a password."""
+    limits: Limits = field(default_factory=Limits)
+    """How far the journal may grow before the session leaves WhatsApp."""
     debug: bool = False
     """Log what the engine's library sends and receives, redacted; it needs a process of its own for that."""
 
@@ -57,12 +60,20 @@ def start_request(session: EngineSession) -> SessionStart:
         phone_number=session.pairing.phone_number if session.pairing else None,
         proxy=session.proxy,
         debug=session.debug,
+        journal_limit=session.limits.most_bytes,
+        free_disk=session.limits.least_free_bytes,
     )
 
 
 def check_devices(sessions: Sequence[EngineSession]) -> None:
-    """Raise EngineStartFailed unless each session that has a JID finds its device in its file. Blocks (SQLite)."""
+    """Raise EngineStartFailed unless each session has room in its journal and, if it has a JID, its device in its file.
+
+    Blocks (SQLite).
+    """
     for session in sessions:
+        room = room_to_start(session.journal, session.limits)
+        if room is not Room.TAKE:
+            raise EngineStartFailed("JournalFull", f"{room.value}: what has arrived must be stored first")
         if session.jid is None:
             continue
         if not session.database.exists():
