@@ -119,3 +119,107 @@ class Unavailable(ApiError):
 
     def __init__(self, message: str, retry_after: int = 2) -> None:
         super().__init__(message, retry_after=retry_after)
+
+
+class WhatsAppRefused(ApiError):
+    """The session's engine or WhatsApp refused, and nothing was done."""
+
+    status = 502
+    code = "WHATSAPP_REFUSED"
+
+
+class WhatsAppNotFound(WhatsAppRefused):
+    """WhatsApp does not know the person, group, picture or link."""
+
+    status = 404
+    code = "WHATSAPP_NOT_FOUND"
+
+
+class WhatsAppForbidden(WhatsAppRefused):
+    """This account may not do or see that on WhatsApp."""
+
+    status = 403
+    code = "WHATSAPP_FORBIDDEN"
+
+
+class WhatsAppConflict(WhatsAppRefused):
+    """It is so already, or WhatsApp allows no more of it."""
+
+    status = 409
+    code = "WHATSAPP_CONFLICT"
+
+
+class WhatsAppUnacceptable(WhatsAppRefused):
+    """WhatsApp does not take these values."""
+
+    status = 422
+    code = "WHATSAPP_NOT_ACCEPTED"
+
+
+class WhatsAppRateLimited(WhatsAppRefused):
+    """WhatsApp wants fewer calls of this account."""
+
+    status = 429
+    code = "WHATSAPP_RATE_LIMITED"
+
+
+class NotSupported(WhatsAppRefused):
+    """The engine of this session cannot do it; the docs say which can."""
+
+    status = 501
+    code = "NOT_SUPPORTED"
+
+
+class NoAnswer(ApiError):
+    """The session gave no answer in time. A change may have been made: look before you repeat it."""
+
+    status = 504
+    code = "NO_ANSWER"
+
+
+class TooLarge(ApiError):
+    """The file is larger than this installation takes."""
+
+    status = 413
+    code = "TOO_LARGE"
+
+
+class MediaNotAccepted(ApiError):
+    """The file is of the wrong kind, damaged, or cannot be converted here."""
+
+    status = 422
+    code = "MEDIA_NOT_ACCEPTED"
+
+
+class MediaNotFetched(ApiError):
+    """The URL gave no file, or leads where it may not."""
+
+    status = 422
+    code = "MEDIA_NOT_FETCHED"
+
+
+class MediaNotReady(ApiError):
+    """The file of the message is not in the store, not yet or not any more."""
+
+    status = 409
+    code = "MEDIA_NOT_READY"
+
+
+class MediaNotConfigured(ApiError):
+    """This installation has no object store, so messages cannot carry files."""
+
+    status = 503
+    code = "MEDIA_NOT_CONFIGURED"
+
+
+class CannotChange(ApiError):
+    """WhatsApp would not accept this change of a message."""
+
+    status = 409
+    code = "CANNOT_CHANGE_MESSAGE"
+
+
+class QuotaExceeded(TooManyRequests):
+    """The tier allows no more messages in this hour."""
+
+    code = "MESSAGE_QUOTA_EXCEEDED"

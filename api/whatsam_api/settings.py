@@ -1,11 +1,14 @@
 """The settings of the API process. Read once at start; a wrong one is refused and named."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic_settings import NoDecode
 
+from whatsam_api.policies.addresses import Network
 from whatsam_core.settings import ProcessSettings
 
 
@@ -61,3 +64,53 @@ class ApiSettings(ProcessSettings):
     """Calls with credentials, per user; sends and QR polling are counted apart."""
     session_operation_limit: Rate = "60/minute"
     """Creating, connecting, disconnecting and deleting sessions, per user."""
+    call_wait_seconds: float = Field(default=18.0, gt=0, le=28)
+    """How long a look-up or change at WhatsApp may take before it is answered with 504."""
+    number_check_limit: Rate = "60/hour"
+    """Phone numbers that may be looked up, per tenant: WhatsApp restricts accounts that look up many."""
+    message_limit_basic: Rate = "100/hour"
+    """Messages that a user of the tier BASIC may send; administrators have no limit."""
+    message_limit_pro: Rate = "1000/hour"
+    """Messages that a user of the tier PRO may send."""
+    message_limit_max: Rate = "10000/hour"
+    """Messages that a user of the tier MAX may send."""
+    s3_url: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
+    """Address of the object store, for example http://seaweedfs:8333. Without it no message can carry a file."""
+    s3_access_key: SecretStr | None = None
+    """Access key of the object store."""
+    s3_secret_key: SecretStr | None = None
+    """Its secret key."""
+    s3_bucket: str = Field(default="whatsam", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    """The bucket; made by the operator and the connectors."""
+    s3_region: str = "us-east-1"
+    """Region that requests are signed for."""
+    media_encryption: str = Field(default="none", pattern=r"^(none|SSE-S3)$")
+    """SSE-S3 asks the store to encrypt media with keys of its own; none leaves that to the store's defaults."""
+    media_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=2 * 1024**3)
+    """Largest file, in bytes, that is taken from a caller."""
+    media_base64_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Largest file, in bytes, that is taken as base64: unlike uploads and URLs it is held in memory."""
+    media_folder: Path | None = None
+    """Where files lie while they are checked and converted; without it the system's temporary folder."""
+    fetch_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks that URLs of tenants may reach although they are not public, such as 10.1.0.0/16,10.2.0.0/16."""
+    ffmpeg: Path | None = None
+    """The ffmpeg program that voice notes are converted with; without it the one of the PATH, if there is one."""
+
+    @field_validator("fetch_allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("ffmpeg")
+    @classmethod
+    def _runs(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.X_OK):
+            raise ValueError("there is no program that can be run")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_for_the_store(self) -> Self:
+        if self.s3_url is not None and (self.s3_access_key is None or self.s3_secret_key is None):
+            raise ValueError("WHATSAM_S3_URL needs WHATSAM_S3_ACCESS_KEY and WHATSAM_S3_SECRET_KEY")
+        return self

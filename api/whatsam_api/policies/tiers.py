@@ -30,3 +30,8 @@ def session_limit(tier: Tier, role: Role) -> int | None:
 def may_run_another(running: int, limit: int | None) -> bool:
     """Whether one more session may run beside `running` others."""
     return limit is None or running < limit
+
+
+def message_limit(tier: Tier, role: Role) -> Tier | None:
+    """Whose limit of messages holds for a user; None means that there is no limit."""
+    return None if role is Role.ADMIN else tier
