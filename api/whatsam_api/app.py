@@ -13,10 +13,25 @@ from whatsam_api.body_limit import BodyLimit
 from whatsam_api.envelope import Failure, Problem
 from whatsam_api.errors import ApiError
 from whatsam_api.observation import Observation
-from whatsam_api.routes import api_keys, auth, messages, operations, pairing, sessions
+from whatsam_api.routes import (
+    api_keys,
+    auth,
+    contacts,
+    group_members,
+    groups,
+    messages,
+    newsletters,
+    operations,
+    pairing,
+    profile,
+    sessions,
+)
 from whatsam_core.logging import get_logger
 
 log = get_logger()
+
+DIRECTORY = (contacts, groups, group_members, profile, newsletters)
+"""What is asked of WhatsApp through the session's engine."""
 
 
 def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -28,7 +43,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         lifespan=lifespan,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
-    for part in (auth, sessions, pairing, messages, api_keys):
+    for part in (auth, sessions, pairing, messages, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.add_middleware(BodyLimit)

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 from whatsam_api.services.api_keys import ApiKeyService
+from whatsam_api.services.directory import DirectoryService
+from whatsam_api.services.groups import GroupService
 from whatsam_api.services.health import HealthService
 from whatsam_api.services.identity import IdentityService
 from whatsam_api.services.messages import MessageService
+from whatsam_api.services.newsletters import NewsletterService
+from whatsam_api.services.profile import ProfileService
 from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.services.row_cleanup import RowCleanup
+from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.services.sessions import SessionService
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
@@ -37,6 +42,10 @@ class ProcessContext:
     messages: MessageService
     keys: ApiKeyService
     cleanup: RowCleanup
+    directory: DirectoryService
+    groups: GroupService
+    profile: ProfileService
+    newsletters: NewsletterService
 
 
 async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
@@ -47,6 +56,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     session_store = SessionStore(cluster, settings.namespace)
     limits = LimitStore(settings.redis_url.get_secret_value() if settings.redis_url else None)
     connectors = ConnectorClient(settings.connector_token_file)
+    calls = SessionCalls(connectors, settings.call_wait_seconds)
     keys = ApiKeyService(key_rows)
     return ProcessContext(
         settings=settings,
@@ -61,4 +71,8 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         messages=MessageService(rows, connectors, settings.send_wait_seconds),
         keys=keys,
         cleanup=RowCleanup(session_store, users, rows, key_rows),
+        directory=DirectoryService(calls),
+        groups=GroupService(calls),
+        profile=ProfileService(calls),
+        newsletters=NewsletterService(calls),
     )

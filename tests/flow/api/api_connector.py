@@ -1,9 +1,10 @@
-"""A connector's HTTP port, played by hand: answers sends as it is told to, and says what it saw."""
+"""A connector's HTTP port, played by hand: answers sends and calls as it is told to, and says what it saw."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -12,18 +13,29 @@ class Seen:
 
     path: str
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
 
     @property
     def message_id(self) -> str:
         return self.path.split("/messages/")[1].split("/")[0]
 
+    @property
+    def method(self) -> str:
+        """Name of the call, for `…/calls/<method>`."""
+        return self.path.split("/calls/")[1].split("?")[0]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the call."""
+        return json.loads(self.body)
+
 
 class FakeConnector:
-    """Listens on loopback. `answer` says what becomes of a call: a status, after whatever it awaits."""
+    """Listens on loopback. `answer` says what becomes of a call: a status (and a body), after whatever it awaits."""
 
     def __init__(self) -> None:
         self.calls: list[Seen] = []
-        self.answer: Callable[[Seen], Awaitable[int]] = self._fine
+        self.answer: Callable[[Seen], Awaitable[int | tuple[int, dict[str, Any]]]] = self._fine
         self._server: asyncio.Server | None = None
         self.endpoint = ""
 
@@ -44,10 +56,12 @@ class FakeConnector:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
-            call = Seen(head[0].split(" ")[1], headers)
+            sent = await reader.readexactly(int(headers.get("content-length", "0")))
+            call = Seen(head[0].split(" ")[1], headers, sent)
             self.calls.append(call)
-            status = await self.answer(call)
-            body = json.dumps({"code": "TOLD_SO"}).encode()
+            answer = await self.answer(call)
+            status, told = answer if isinstance(answer, tuple) else (answer, {"code": "TOLD_SO"})
+            body = json.dumps(told).encode()
             writer.write(
                 f"HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
