@@ -5,17 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import TypeAdapter
-
 from whatsam_simulator.clients.connection import ControlError
 from whatsam_simulator.clients.contacts import ContactMethods
+from whatsam_simulator.clients.groups import GroupMethods
 from whatsam_simulator.control.models import (
     Count,
     Counters,
     Devices,
-    GroupView,
     Holders,
-    MessageId,
     MessageIds,
     Messages,
     PairedDevice,
@@ -30,7 +27,7 @@ from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, 
 __all__ = ["ControlError", "SimulatorClient"]
 
 
-class SimulatorClient(ContactMethods):
+class SimulatorClient(ContactMethods, GroupMethods):
     """Talks to one simulator; use it as a context manager or call `close`."""
 
     def __enter__(self) -> Self:
@@ -74,26 +71,6 @@ class SimulatorClient(ContactMethods):
 
     def cut_pairing(self) -> int:
         return self._post(Count, "/pairing/cut").count
-
-    # groups
-
-    def create_group(self, creator: str, members: list[str], subject: str = "") -> GroupView:
-        return self._post(GroupView, "/groups", {"subject": subject, "creator": creator, "members": members})
-
-    def groups(self) -> list[GroupView]:
-        return TypeAdapter(list[GroupView]).validate_json(self._ask("GET", "/groups").content)
-
-    def group(self, group: str) -> GroupView:
-        return self._get(GroupView, f"/groups/{group}")
-
-    def change_group(
-        self, group: str, actor: str, add: list[str] | None = None, remove: list[str] | None = None
-    ) -> GroupView:
-        body = {"actor": actor, "add": add or [], "remove": remove or []}
-        return self._post(GroupView, f"/groups/{group}/members", body)
-
-    def say_to_group(self, sender: str, group: str, text: str, **more: Any) -> str:
-        return self._post(MessageId, f"/groups/{group}/messages", {"from": sender, "text": text, **more}).id
 
     # faults
 

@@ -10,6 +10,7 @@ SimulatorError
 │   └── NoSession            nothing to decrypt this message with
 ├── UnknownNumber            no phone or contact of that number
 ├── UnknownItem              no group, message, pairing or connection of that name
+├── QueryRefused             a client's query gets an error as its answer
 └── RequestRefused           the request is well formed, but cannot be done now
 """
 
@@ -58,3 +59,12 @@ class UnknownItem(SimulatorError):
 
 class RequestRefused(SimulatorError):
     """The request is well formed, but cannot be done in the present state."""
+
+
+class QueryRefused(SimulatorError):
+    """A client's query gets an error as its answer."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code = code
+        self.text = text

@@ -18,12 +18,15 @@ from whatsam_simulator.contacts.receiving import Receiving
 from whatsam_simulator.contacts.sending import Sending
 from whatsam_simulator.crypto.noise import certificate_chain
 from whatsam_simulator.journal.journal import Journal
+from whatsam_simulator.server.app_state import AppState
 from whatsam_simulator.server.connection import Connection, ServerIdentity
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.server.groups import Groups
 from whatsam_simulator.server.login import Login
 from whatsam_simulator.server.pairing import Pairing
+from whatsam_simulator.server.presence import Presence
+from whatsam_simulator.server.profiles import Profiles
 from whatsam_simulator.server.proxy import ProxyProtocol
 from whatsam_simulator.server.queries import Queries
 from whatsam_simulator.server.routing import Routing
@@ -33,6 +36,7 @@ from whatsam_simulator.wire.binary_xml import Codec
 from whatsam_simulator.wire.node import Node
 from whatsam_simulator.wire.protobuf import decode
 from whatsam_simulator.wire.tokens import library_path, read_tokens
+from whatsam_simulator.world.records import Group
 from whatsam_simulator.world.storage import ROOT_KEY, STATIC_KEY, Storage, stored_key
 from whatsam_simulator.world.world import World
 
@@ -86,13 +90,21 @@ class Simulation:
         self.receiving.connect(self.delivery, self.sending, self.phone)
         self.pairing = Pairing(self.context)
         self._login = Login(self.context)
-        self.groups = Groups(self.context, self.delivery)
-        self._routing = Routing(self.context, self.delivery, Queries(self.context, self.groups, self.phone.welcome))
+        self.groups = Groups(self.context, self.delivery, self._forget_sender_keys)
+        self.profiles = Profiles(self.context, self.delivery, self.groups)
+        self.presence = Presence(self.context, self.delivery)
+        self.app_state = AppState(self.context, self.delivery)
+        queries = Queries(self.context, self.groups, self.profiles, self.app_state, self.phone.welcome)
+        self._routing = Routing(self.context, self.delivery, queries, self.presence)
         identity = ServerIdentity(static, chain, codec)
         self._site = Site(self.context, identity, self._begin, self._handle, self.pairing.gone)
         self._runner: web.AppRunner | None = None
         self._proxy: asyncio.Server | None = None
         self._saver: asyncio.Task[None] | None = None
+
+    def _forget_sender_keys(self, group: Group) -> None:
+        for member in self.context.world.members(group):
+            self.sending.forget_sender_keys(member, group)
 
     def _begin(self, connection: Connection, payload: bytes) -> None:
         fields = decode(payload)

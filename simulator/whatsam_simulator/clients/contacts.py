@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from whatsam_simulator.clients.connection import ControlConnection
-from whatsam_simulator.contacts.inbox import InboxMessage, InboxReceipt
-from whatsam_simulator.control.models import Contact, Inbox, MessageId, MessageIds, Receipts
+from whatsam_simulator.contacts.inbox import InboxEvent, InboxMessage, InboxReceipt
+from whatsam_simulator.control.contact_models import Contact, Events, Inbox, ProfileView, Receipts
+from whatsam_simulator.control.models import MessageId, MessageIds
 
 
 class ContactMethods(ControlConnection):
@@ -27,6 +28,24 @@ class ContactMethods(ControlConnection):
 
     def get_contact(self, number: str) -> Contact:
         return self._get(Contact, f"/contacts/{number}")
+
+    def profile(self, number: str) -> ProfileView:
+        """Name, about text, picture, privacy, blocked numbers; of a linked account: what its client has set."""
+        return self._get(ProfileView, f"/contacts/{number}/profile")
+
+    def set_profile(self, number: str, *, picture: bytes | None = None, **changes: Any) -> ProfileView:
+        """`name`, `about`, `picture` (JPEG, empty: none), `picture_hidden`, `business_name`, `privacy` ({name: value};
+        `groupadd=none`: cannot be added to groups)."""
+        encoded = {} if picture is None else {"picture": base64.b64encode(picture).decode()}
+        body = {**changes, **encoded}
+        return ProfileView.model_validate_json(self._ask("PATCH", f"/contacts/{number}/profile", body).content)
+
+    def type(self, number: str, to: str, state: str = "composing") -> None:
+        """`composing`, `recording` or `paused`, in a chat or group."""
+        self._ask("POST", f"/contacts/{number}/typing", {"to": to, "state": state})
+
+    def set_presence(self, number: str, *, available: bool, last_seen: int | None = None) -> None:
+        self._ask("PUT", f"/contacts/{number}/presence", {"available": available, "last_seen": last_seen})
 
     # sending
 
@@ -141,8 +160,13 @@ class ContactMethods(ControlConnection):
     def receipts(self, number: str, after: int = 0) -> list[InboxReceipt]:
         return self._get(Receipts, f"/contacts/{number}/receipts", after=after).receipts
 
-    def read(self, number: str, message_id: str) -> None:
-        self._ask("POST", f"/contacts/{number}/read", {"id": message_id})
+    def events(self, number: str, after: int = 0) -> list[InboxEvent]:
+        """Typing, group changes, calls and pictures, as the person has seen them."""
+        return self._get(Events, f"/contacts/{number}/events", after=after).events
+
+    def read(self, number: str, message_id: str, *, on_companion: bool = False) -> None:
+        """`on_companion`: the account's own linked devices get `read-self`, and nobody else learns of it."""
+        self._ask("POST", f"/contacts/{number}/read", {"id": message_id, "on_companion": on_companion})
 
     def play(self, number: str, message_id: str) -> None:
         """Reads and plays a voice note or video."""

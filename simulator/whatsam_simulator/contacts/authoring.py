@@ -45,7 +45,7 @@ class Authoring:
         if len(given) != 1:
             raise RequestRefused("a message needs exactly one content, for example text or media")
         if body.raw is not None:
-            return outgoing(_decoded(body.raw, "raw"), body)
+            return outgoing(decoded(body.raw, "raw"), body)
         message = self._content(author, body)
         if body.poll is not None or body.secret:
             message = compose.with_secret(message, os.urandom(32))
@@ -90,7 +90,7 @@ class Authoring:
     def _media(self, media: Media) -> bytes:
         """Uploads the file; the message names it."""
         kind = base_kind(media.kind)
-        sealed, token = media_crypto.seal(kind, _decoded(media.data, "media.data")), os.urandom(16).hex()
+        sealed, token = media_crypto.seal(kind, decoded(media.data, "media.data")), os.urandom(16).hex()
         if not media.missing:
             self._context.world.store_media(token, sealed.sealed)
         if media.wrong_hash:
@@ -102,7 +102,7 @@ class Authoring:
             media.seconds,
             media.width,
             media.height,
-            _decoded(media.thumbnail, "media.thumbnail") if media.thumbnail else None,
+            decoded(media.thumbnail, "media.thumbnail") if media.thumbnail else None,
             media.view_once,
         )
         return compose.compose_media(media.kind, sealed, MEDIA_HOST, media_path(token), facts)
@@ -179,7 +179,8 @@ def _poll(poll: Poll) -> bytes:
     return compose.compose_poll(poll.question, poll.options, poll.selectable, poll.version)
 
 
-def _decoded(text: str, name: str) -> bytes:
+def decoded(text: str, name: str) -> bytes:
+    """Base64; raises `RequestRefused` that names the field."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:

@@ -63,10 +63,25 @@ class InboxReceipt(BaseModel):
     received_at: datetime
 
 
+class InboxEvent(BaseModel):
+    """What a phone or contact saw besides messages and receipts."""
+
+    sequence: int
+    kind: str = Field(description="group, picture, typing, call, about …")
+    change: str = Field(description="The tag inside: add, remove, subject, composing, paused, offer, reject …")
+    chat: str = Field(description="Number of the other party, or the group's address")
+    sender: str = Field(description="Number of who caused it")
+    attributes: dict[str, str] = Field(default_factory=dict[str, str], description="Of the tag inside")
+    members: list[str] = Field(default_factory=list[str], description="Numbers, where it concerns members")
+    text: str | None = None
+    received_at: datetime
+
+
 class Inbox:
-    """Messages and receipts of one account's phone."""
+    """Messages, receipts and other events of one account's phone."""
 
     def __init__(self) -> None:
+        self.events: list[InboxEvent] = []
         self.messages: list[InboxMessage] = []
         self.receipts: list[InboxReceipt] = []
         self._sequence = 0
@@ -84,6 +99,11 @@ class Inbox:
         self.receipts.append(entry)
         if len(self.receipts) > MAX_ENTRIES:
             del self.receipts[: MAX_ENTRIES // 10]
+
+    def add_event(self, entry: InboxEvent) -> None:
+        self.events.append(entry)
+        if len(self.events) > MAX_ENTRIES:
+            del self.events[: MAX_ENTRIES // 10]
 
     def find(self, message_id: str) -> InboxMessage | None:
         """The readable copy of a message if there is one."""

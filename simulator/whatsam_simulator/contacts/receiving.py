@@ -12,7 +12,7 @@ from typing import Protocol
 from whatsam_simulator.contacts import fields
 from whatsam_simulator.contacts.compose import option_hash
 from whatsam_simulator.contacts.content import Content, MediaReference, read
-from whatsam_simulator.contacts.inbox import Inbox, InboxMedia, InboxMessage, InboxReceipt
+from whatsam_simulator.contacts.inbox import Inbox, InboxEvent, InboxMedia, InboxMessage, InboxReceipt
 from whatsam_simulator.contacts.memory import Known, Memory, open_vote
 from whatsam_simulator.crypto import ratchet
 from whatsam_simulator.crypto.device_identity import check_attached
@@ -30,6 +30,8 @@ from whatsam_simulator.world.records import Account, Device
 
 MAX_RETRIES = 4
 """Retry receipts for one message, as whatsmeow."""
+
+EVENT_KINDS = {"w:gp2": "group", "chatstate": "typing", "status": "about"}
 
 
 class RetryAnswerer(Protocol):
@@ -82,6 +84,8 @@ class Receiving:
                 self._message(device, stanza)
             elif stanza.tag == "receipt":
                 self._receipt(device, stanza)
+            else:
+                self._event(device, stanza)
         except ProtocolError as error:
             self._violation(error, None, stanza)
 
@@ -103,6 +107,28 @@ class Receiving:
                     received_at=self._context.clock.now().wall,
                 )
             )
+
+    def _event(self, device: Device, stanza: Node) -> None:
+        """Typing, group changes, calls: what the person would see."""
+        origin, inner = stanza.jid("from"), stanza.children[0] if stanza.children else Node(stanza.tag)
+        sender = self._context.world.find(stanza.get_jid("participant") or origin)
+        chat = str(origin) if origin.server == GROUP_SERVER else sender.number if sender else str(origin)
+        members = [self._context.world.find(member.jid("jid")) for member in inner.every("participant")]
+        body = inner.child("body")
+        inbox = self.inbox(device.number)
+        inbox.add_event(
+            InboxEvent.model_construct(
+                sequence=inbox.next(),
+                kind=EVENT_KINDS.get(stanza.get("type") or stanza.tag, stanza.tag),
+                change=inner.tag,
+                chat=chat,
+                sender=sender.number if sender else "",
+                attributes={name: str(value) for name, value in inner.attrs.items()},
+                members=[member.number for member in members if member is not None],
+                text=body.data.decode(errors="replace") if body is not None else None,
+                received_at=self._context.clock.now().wall,
+            )
+        )
 
     def _message(self, device: Device, message: Node) -> None:
         origin = message.jid("from")
@@ -289,13 +315,20 @@ class Receiving:
         return {**attrs, "from": device.lid, "sender_pn": device.pn}
 
     def mark(self, account: Account, message: InboxMessage, kind: str) -> None:
-        """The person has opened the chat, or played what came: every device of the sender gets a receipt."""
+        """The person has opened the chat (`read`), or played what came (`played`): every device of the sender gets a
+        receipt. `read-self`, `played-self`: only the account's own companions learn of it."""
         device, sender = account.phone, self._context.world.account(message.sender)
         message.read = True
         chat = self._context.world.group(message.chat).jid if message.group else sender.lid
-        for receiver in list(sender.devices.values()):
+        to_self = kind.endswith("-self")
+        for receiver in account.companions if to_self else list(sender.devices.values()):
             parties = _Parties(receiver, chat, message.group)
-            self._send(receiver, element("receipt", {**self._receipt_attrs(device, parties, message.id), "type": kind}))
+            attrs = {**self._receipt_attrs(device, parties, message.id), "type": kind}
+            if to_self and not message.group:
+                attrs["recipient"] = sender.lid
+            elif to_self:
+                attrs["recipient"] = chat
+            self._send(receiver, element("receipt", attrs))
 
     def _send(self, device: Device, stanza: Node) -> None:
         if self._delivery is not None:

@@ -67,6 +67,7 @@ class Sending:
         message_id = message.id or new_message_id()
         self._journal_sent(sender, message_id, str(to.lid), message.kind)
         self._know(sender, message_id, to.lid, message.plain)
+        self._context.acquaint(sender.number, to.number)
         sent = Sent(message)
         self._remember(self._sent, sender, message_id, sent)
         for device in list(to.devices.values()):

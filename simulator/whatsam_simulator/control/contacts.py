@@ -6,77 +6,112 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from whatsam_simulator.control.dependencies import PathNumber, Service
-from whatsam_simulator.control.models import (
+from whatsam_simulator.control.contact_models import (
     BatchRequest,
     Contact,
     ContactRequest,
+    Events,
     Inbox,
-    MessageId,
-    MessageIds,
     MessageRequest,
+    PresenceRequest,
+    ProfileRequest,
+    ProfileView,
     ReadRequest,
     Receipts,
+    TypingRequest,
 )
+from whatsam_simulator.control.dependencies import Contacts, PathNumber
+from whatsam_simulator.control.models import MessageId, MessageIds
 
 router = APIRouter(prefix="/contacts", tags=["contacts"])
 After = Annotated[int, Query(ge=0, description="Only entries with a greater sequence")]
 
 
 @router.get("")
-async def list_contacts(service: Service) -> list[Contact]:
+async def list_contacts(contacts: Contacts) -> list[Contact]:
     """All phones and contacts."""
-    return service.contacts()
+    return contacts.all()
 
 
 @router.post("/{number}")
 async def ensure_contact(
-    number: PathNumber, service: Service, response: Response, body: ContactRequest | None = None
+    number: PathNumber, contacts: Contacts, response: Response, body: ContactRequest | None = None
 ) -> Contact:
     """Makes sure that the contact exists: 201 when it is new, 200 otherwise."""
-    contact, new = service.ensure_contact(number, body.name if body else None)
+    contact, new = contacts.ensure(number, body.name if body else None)
     response.status_code = 201 if new else 200
     return contact
 
 
 @router.post("/messages/batch")
-async def send_batch(body: BatchRequest, service: Service) -> MessageIds:
+async def send_batch(body: BatchRequest, contacts: Contacts) -> MessageIds:
     """Many texts in one request, in order; for load tests. All numbers are checked before the first is sent."""
-    return MessageIds(ids=service.send_batch([(message.sender, message.to, message.text) for message in body.messages]))
+    texts = [(message.sender, message.to, message.text) for message in body.messages]
+    return MessageIds(ids=contacts.send_batch(texts))
 
 
 @router.get("/{number}")
-async def get_contact(number: PathNumber, service: Service) -> Contact:
+async def get_contact(number: PathNumber, contacts: Contacts) -> Contact:
     """One phone or contact."""
-    return service.contact(number)
+    return contacts.one(number)
+
+
+@router.get("/{number}/profile")
+async def get_profile(number: PathNumber, contacts: Contacts) -> ProfileView:
+    """Name, about text, picture, privacy, blocked numbers: also of a linked account, to see what its client has set."""
+    return contacts.profile(number)
+
+
+@router.patch("/{number}/profile")
+async def change_profile(number: PathNumber, body: ProfileRequest, contacts: Contacts) -> ProfileView:
+    """Changes what the person shows; whoever knows it is told."""
+    return contacts.change_profile(number, body)
 
 
 @router.post("/{number}/messages")
-async def send(number: PathNumber, body: MessageRequest, service: Service) -> MessageId:
+async def send(number: PathNumber, body: MessageRequest, contacts: Contacts) -> MessageId:
     """Writes to a number or a group. Devices that are offline get it when they come back."""
-    return MessageId(id=service.send(number, body.to, body))
+    return MessageId(id=contacts.send(number, body.to, body))
 
 
 @router.get("/{number}/inbox")
-async def inbox(number: PathNumber, service: Service, after: After = 0) -> Inbox:
+async def inbox(number: PathNumber, contacts: Contacts, after: After = 0) -> Inbox:
     """What has arrived, readable or not; a phone's inbox also holds copies of what its companions sent."""
-    return Inbox(messages=[message for message in service.inbox(number).messages if message.sequence > after])
+    return Inbox(messages=[message for message in contacts.inbox(number).messages if message.sequence > after])
 
 
 @router.get("/{number}/receipts")
-async def receipts(number: PathNumber, service: Service, after: After = 0) -> Receipts:
+async def receipts(number: PathNumber, contacts: Contacts, after: After = 0) -> Receipts:
     """Receipts for what the contact has sent."""
-    return Receipts(receipts=[receipt for receipt in service.inbox(number).receipts if receipt.sequence > after])
+    return Receipts(receipts=[receipt for receipt in contacts.inbox(number).receipts if receipt.sequence > after])
+
+
+@router.get("/{number}/events")
+async def events(number: PathNumber, contacts: Contacts, after: After = 0) -> Events:
+    """Typing, group changes, calls and pictures, as the person has seen them."""
+    return Events(events=[event for event in contacts.inbox(number).events if event.sequence > after])
 
 
 @router.post("/{number}/read", status_code=204)
-async def read(number: PathNumber, body: ReadRequest, service: Service) -> None:
+async def read(number: PathNumber, body: ReadRequest, contacts: Contacts) -> None:
     """Opens (and plays) a message: its sender gets a read (and a played) receipt."""
-    service.mark_read(number, body.id, played=body.played)
+    contacts.mark_read(number, body.id, played=body.played, on_companion=body.on_companion)
+
+
+@router.post("/{number}/typing", status_code=204)
+async def typing(number: PathNumber, body: TypingRequest, contacts: Contacts) -> None:
+    """Types or records; only devices that are online learn of it."""
+    contacts.type(number, body)
+
+
+@router.put("/{number}/presence", status_code=204)
+async def presence(number: PathNumber, body: PresenceRequest, contacts: Contacts) -> None:
+    """Comes online or leaves; devices that have subscribed learn of it."""
+    contacts.set_presence(number, available=body.available, last_seen=body.last_seen)
 
 
 @router.get("/{number}/media/{message_id}", response_class=Response)
-async def media(number: PathNumber, message_id: str, service: Service) -> Response:
+async def media(number: PathNumber, message_id: str, contacts: Contacts) -> Response:
     """The bytes of a file that came with a message."""
-    media_type, body = service.media(number, message_id)
+    media_type, body = contacts.media(number, message_id)
     return Response(body, media_type=media_type)

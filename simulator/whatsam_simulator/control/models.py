@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from whatsam_simulator.contacts.inbox import InboxMessage, InboxReceipt
-from whatsam_simulator.contacts.outgoing import MessageBody, Number, Request
+from whatsam_simulator.contacts.outgoing import Number, Request
 from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
 
 
@@ -28,56 +27,8 @@ class PairedDevice(BaseModel):
     lid: str
 
 
-class ContactRequest(Request):
-    name: str | None = Field(default=None, description="Push name")
-
-
-class Contact(BaseModel):
-    """A phone or contact."""
-
-    number: str
-    name: str
-    lid: str
-    companions: list[str] = Field(description="Linked devices, number:id")
-
-
-class MessageRequest(MessageBody):
-    """A message to a person or a group."""
-
-    to: str = Field(pattern=r"^([0-9]{5,15}|[0-9-]+@g\.us)$", description="A number, or a group's address")
-
-
-class BatchedText(Request):
-    sender: Number = Field(alias="from")
-    to: Number
-    text: str
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class BatchRequest(Request):
-    messages: list[BatchedText] = Field(min_length=1, max_length=10_000)
-
-
-class GroupMessageRequest(MessageBody):
-    sender: Number = Field(alias="from", description="A phone or contact that is a member")
-
-
 class MessageId(BaseModel):
     id: str
-
-
-class Inbox(BaseModel):
-    messages: list[InboxMessage]
-
-
-class Receipts(BaseModel):
-    receipts: list[InboxReceipt]
-
-
-class ReadRequest(Request):
-    id: str
-    played: bool = Field(default=False, description="A voice note or video was also played")
 
 
 class PastMessage(Request):
@@ -96,28 +47,6 @@ class MessageIds(BaseModel):
 
 class Devices(BaseModel):
     devices: list[str]
-
-
-class GroupRequest(Request):
-    subject: str = ""
-    creator: Number
-    members: list[Number] = Field(default_factory=list[Number])
-
-
-class GroupMembersRequest(Request):
-    actor: Number
-    add: list[Number] = Field(default_factory=list[Number])
-    remove: list[Number] = Field(default_factory=list[Number])
-
-
-class GroupView(BaseModel):
-    """A group; `members`: number → role ("", admin, superadmin)."""
-
-    id: str
-    jid: str
-    subject: str
-    creator: str
-    members: dict[str, str]
 
 
 class StreamErrorRequest(Request):

@@ -11,7 +11,7 @@ from whatsam_simulator.faults import Faults
 from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.journal.records import EndReason
 from whatsam_simulator.wire.node import Node
-from whatsam_simulator.world.records import Device
+from whatsam_simulator.world.records import Account, Device
 from whatsam_simulator.world.world import World
 
 TRACED_STANZAS = 2_000
@@ -52,6 +52,23 @@ class Context:
     """Monotonic time, direction, connection or device, stanza."""
     unknown: Counter[str] = field(default_factory=Counter[str])
     """Stanzas that nothing here understands."""
+
+    acquainted: dict[str, set[str]] = field(default_factory=dict[str, "set[str]"])
+    """Number → numbers it has exchanged messages with; they learn of its new picture and about text."""
+    subscribers: dict[str, set[str]] = field(default_factory=dict[str, "set[str]"])
+    """Number → keys of the devices that want to know when it is online."""
+
+    def acquaint(self, one: str, other: str) -> None:
+        self.acquainted.setdefault(one, set()).add(other)
+        self.acquainted.setdefault(other, set()).add(one)
+
+    def watchers(self, account: Account) -> list[Device]:
+        """Companions of the account and of everybody who knows it, from a chat or a group."""
+        numbers = {account.number} | self.acquainted.get(account.number, set())
+        for group in self.world.groups.values():
+            if account.lid_user in group.members:
+                numbers |= {member.number for member in self.world.members(group)}
+        return [device for number in sorted(numbers) for device in self.world.account(number).companions]
 
     def link(self, device: Device) -> Link | None:
         return self.online.get(device.key)

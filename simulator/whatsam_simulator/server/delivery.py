@@ -42,6 +42,15 @@ class Delivery:
         if reachable is not None:
             reachable.send(stanza)
 
+    def pass_on(self, device: Device, stanza: Node) -> None:
+        """Hands over what nobody keeps for a device that is away: typing, presence, calls."""
+        if device.signal is not None:
+            self._receiver.receive(device, stanza)
+            return
+        link = self._context.link(device)
+        if link is not None and link.active:
+            link.send(stanza)
+
     def _damage(self, device: Device, stanza: Node) -> Node:
         faults = self._context.faults
         if faults.damage_messages == 0 or not faults.concern(device.number):

@@ -8,10 +8,11 @@ from whatsam_simulator.errors import MalformedInput
 from whatsam_simulator.journal.records import MessageStep, ViolationKind
 from whatsam_simulator.server.context import Context, Link
 from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.presence import Presence
 from whatsam_simulator.server.queries import Queries
 from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
 from whatsam_simulator.wire.node import Node, element
-from whatsam_simulator.world.records import Account, Device
+from whatsam_simulator.world.records import Device
 
 FORWARDED = ("device-identity", "meta", "multicast")
 """Children of a message that go to every receiver."""
@@ -22,7 +23,7 @@ OWN_RECEIPTS = ("sender", "peer_msg", "hist_sync", "server-error")
 class Routing:
     """Sorts stanzas by tag."""
 
-    def __init__(self, context: Context, delivery: Delivery, queries: Queries) -> None:
+    def __init__(self, context: Context, delivery: Delivery, queries: Queries, presence: Presence) -> None:
         self._context = context
         self._delivery = delivery
         self._queries = queries
@@ -31,8 +32,8 @@ class Routing:
             "message": self._message,
             "receipt": self._receipt,
             "ack": self._ack,
-            "presence": self._presence,
-            "chatstate": self._chatstate,
+            "presence": presence.handle,
+            "chatstate": presence.chatstate,
         }
 
     def handle(self, link: Link, device: Device, stanza: Node) -> None:
@@ -51,7 +52,7 @@ class Routing:
         context, to, message_id = self._context, message.jid("to"), message.text("id")
         ack = {"class": "message", "id": message_id, "from": to, "t": context.timestamp()}
         error = context.faults.message_error if context.faults.concern(sender.number) else None
-        if error is None and to.server == GROUP_SERVER and not self._is_member(to, sender):
+        if error is None and to.server == GROUP_SERVER and not self._may_write(to, sender):
             error = 403
         link.send(element("ack", {**ack, "error": error}))
         context.journal.message(
@@ -60,9 +61,11 @@ class Routing:
         if error is None:
             self._forward(sender, to, message)
 
-    def _is_member(self, to: Jid, sender: Device) -> bool:
+    def _may_write(self, to: Jid, sender: Device) -> bool:
         group = self._context.world.groups.get(to.user)
-        return group is not None and sender.lid_user in group.members
+        if group is None or sender.lid_user not in group.members:
+            return False
+        return not group.announce or group.is_admin(sender.lid_user)
 
     def _forward(self, sender: Device, to: Jid, message: Node) -> None:
         common = [child for child in message.children if child.tag in FORWARDED]
@@ -81,6 +84,7 @@ class Routing:
             receiver = self._context.world.device(Jid.parse(address))
             if receiver is None:
                 continue
+            self._context.acquaint(sender.number, receiver.number)
             attrs = self._from_sender(sender, message)
             if receiver.number == sender.number:
                 attrs |= {"recipient": to, "peer_recipient_pn": message.attrs.get("peer_recipient_pn")}
@@ -189,23 +193,6 @@ class Routing:
         tag, sender, participant = ack.get("class") or "", ack.get("to") or "", ack.get("participant")
         mailbox = self._context.world.mailbox(device)
         mailbox.acknowledge(tag, ack.text("id"), sender, participant, ack.get("type"))
-
-    def _presence(self, link: Link, device: Device, presence: Node) -> None:
-        account = self._context.world.account(device.number)
-        account.name = presence.get("name") or account.name
-        if presence.get("type") == "subscribe":
-            watched = self._context.world.find(presence.jid("to"))
-            online = watched is not None and any(map(self._context.link, watched.devices.values()))
-            seen = {} if online else {"type": "unavailable", "last": self._context.timestamp()}
-            link.send(element("presence", {"from": presence.jid("to"), **seen}))
-
-    def _chatstate(self, link: Link, device: Device, state: Node) -> None:
-        account: Account | None = self._context.world.find(state.jid("to"))
-        for receiver in account.devices.values() if account else ():
-            other = self._context.link(receiver)
-            if other is not None and other.active:
-                attrs = {"from": device.lid.bare, "sender_pn": device.pn.bare}
-                other.send(element("chatstate", attrs, state.content))
 
 
 def count(context: Context, sender: Device, receiver: str, message_id: str, encrypted: Node) -> None:

@@ -15,6 +15,7 @@ from whatsam_simulator.wire.node import Node
 MAX_FRAME = 1 << 24
 MAX_UPLOAD = 1 << 27
 MEDIA_PATH = "/v/t62.7118-24/"
+PICTURE_PATH = "/v/t61.24694-24/"
 MEDIA_HOST = "https://mmg.whatsapp.net"
 
 
@@ -45,6 +46,7 @@ class Site:
         application.router.add_post("/{kind}/{media}/{token}", self._upload)
         application.router.add_delete("/{kind}/{media}/{token}", self._forget)
         application.router.add_get(MEDIA_PATH + "{token}", self._download)
+        application.router.add_get(PICTURE_PATH + "{name}", self._picture)
         return application
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -78,6 +80,10 @@ class Site:
             return refused
         body = self._context.world.media.get(request.match_info["token"])
         return web.Response(status=404) if body is None else web.Response(body=body)
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        jpeg = self._context.world.pictures.get(request.match_info["name"])
+        return web.Response(status=404) if jpeg is None else web.Response(body=jpeg, content_type="image/jpeg")
 
     async def _forget(self, request: web.Request) -> web.Response:
         return web.Response()

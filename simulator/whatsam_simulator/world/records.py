@@ -55,6 +55,44 @@ class Device:
         return Jid(self.lid_user, LID_SERVER, self.id)
 
 
+PRIVACY = {
+    "groupadd": "all",
+    "last": "all",
+    "status": "all",
+    "profile": "all",
+    "readreceipts": "all",
+    "online": "all",
+    "calladd": "all",
+}
+"""Privacy settings as WhatsApp presets them."""
+
+
+@dataclass
+class Profile:
+    """What others may see of an account, and its settings on the server."""
+
+    about: str = "Hey there! I am using WhatsApp."
+    about_at: int = 0
+    picture: HexBytes = b""
+    """JPEG; empty: none."""
+    picture_id: str = ""
+    picture_hidden: bool = False
+    business_name: str = ""
+    """Empty: no business account."""
+    privacy: dict[str, str] = field(default_factory=lambda: dict(PRIVACY))
+    blocked: list[str] = field(default_factory=list[str])
+    """LID users."""
+    default_timer: int = 0
+    """Seconds, for new chats."""
+
+    def set_picture(self, jpeg: bytes) -> None:
+        self.picture, self.picture_id = jpeg, new_picture_id() if jpeg else ""
+
+
+def new_picture_id() -> str:
+    return str(int.from_bytes(os.urandom(4)) | 1 << 31)
+
+
 @dataclass
 class Account:
     """A phone number with its devices."""
@@ -65,6 +103,7 @@ class Account:
     keys: KeyPair = field(default_factory=KeyPair)
     devices: dict[int, Device] = field(default_factory=dict[int, Device])
     next_device: int = 1
+    profile: Profile = field(default_factory=Profile)
     app_state: dict[str, list[HexBytes]] = field(default_factory=dict[str, list[bytes]])
     """Collection → patches, in order."""
 
@@ -112,6 +151,10 @@ class Group:
     member_add_mode: str = "all_member_add"
     invite: str = field(default_factory=lambda: os.urandom(8).hex())
     """Code of the invite link."""
+    picture: HexBytes = b""
+    picture_id: str = ""
+    version: int = 1
+    """Grows with every change of members."""
     revoked_invites: list[str] = field(default_factory=list[str])
     requests: dict[str, int] = field(default_factory=dict[str, int])
     """LID user who waits for approval → Unix seconds of the request."""
@@ -119,3 +162,6 @@ class Group:
     @property
     def jid(self) -> Jid:
         return Jid(self.id, GROUP_SERVER)
+
+    def is_admin(self, lid_user: str) -> bool:
+        return self.members.get(lid_user) in ("admin", "superadmin")

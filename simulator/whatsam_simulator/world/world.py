@@ -14,6 +14,7 @@ from whatsam_simulator.world.records import Account, Device, Group, Role, Signed
 LID_BASE = 10**14
 MAX_MEDIA_BYTES = 1 << 28
 """Uploaded files kept; the oldest go first (256 MiB)."""
+MAX_PICTURES = 1_000
 
 
 class World:
@@ -23,6 +24,8 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.groups: dict[str, Group] = {}
         self.media: dict[str, bytes] = {}
+        self.pictures: dict[str, bytes] = {}
+        """Profile pictures that somebody has asked for, by the name in their address."""
         self._by_lid: dict[str, Account] = {}
         self._mailboxes: dict[str, Mailbox] = {}
         self._media_bytes = 0
@@ -97,6 +100,11 @@ class World:
         self.media[token] = body
         while self._media_bytes > MAX_MEDIA_BYTES and len(self.media) > 1:
             self._media_bytes -= len(self.media.pop(next(iter(self.media))))
+
+    def show_picture(self, name: str, jpeg: bytes) -> None:
+        self.pictures[name] = jpeg
+        if len(self.pictures) > MAX_PICTURES:
+            del self.pictures[next(iter(self.pictures))]
 
 
 def _phone(account: Account) -> Device:
