@@ -31,14 +31,53 @@ SCOPES = {
     ("post", "/api/v1/sessions/{session_id}/connect"): "manage",
     ("post", "/api/v1/sessions/{session_id}/disconnect"): "manage",
     ("post", "/api/v1/sessions/{session_id}/pairing-code"): "manage",
-}
+    **{
+        (method, f"/api/v1/sessions/{{session_id}}/{path}"): scope
+        for scope, routes in {
+            "read": (
+                "get contacts", "get contacts/check", "get users/{jid}", "get users/{jid}/avatar", "get blocklist",
+                "get groups", "get groups/preview", "get groups/{jid}", "get groups/{jid}/members",
+                "get groups/{jid}/requests", "get profile", "get privacy", "get newsletters",
+                "get newsletters/preview", "get newsletters/{jid}",
+            ),
+            "send": (
+                "put blocklist", "post groups", "post groups/join", "patch groups/{jid}", "put groups/{jid}/picture",
+                "delete groups/{jid}/picture", "get groups/{jid}/invite", "post groups/{jid}/invite",
+                "post groups/{jid}/leave", "post groups/{jid}/members", "patch groups/{jid}/members",
+                "delete groups/{jid}/members", "post groups/{jid}/requests", "post newsletters",
+                "patch newsletters/{jid}", "post newsletters/{jid}/follow", "post newsletters/{jid}/unfollow",
+            ),
+            "manage": ("put profile", "put profile/picture", "delete profile/picture", "put privacy"),
+        }.items()
+        for method, path in (route.split(" ") for route in routes)
+    },
+}  # fmt: skip
 """What a key must have. For every other route a key is never enough: 403."""
+CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    ("put", "/blocklist"): {"block": ["491511000002"]},
+    ("patch", "/groups/{jid}"): {"subject": "Team"},
+    ("patch", "/members"): {"participants": ["491511000002"], "role": "admin"},
+    ("put", "/picture"): {"picture": "aGVsbG8="},
+    ("put", "/profile"): {"name": "Ada"},
+    ("put", "/privacy"): {"online": "all"},
+    ("patch", "/newsletters/{jid}"): {"muted": True},
+}
+"""Bodies of what is not POST."""
 BODIES: dict[str, dict[str, Any]] = {
+    "/groups": {"subject": "Team", "participants": []},
+    "/join": {"link": "https://chat.whatsapp.com/AbCdEfGhIjKl"},
+    "/members": {"participants": ["491511000002"]},
+    "/requests": {"participants": ["491511000002"], "action": "approve"},
+    "/newsletters": {"name": "News"},
     "/send": {"to": "491511000002", "text": "hello"},
     "/pairing-code": {"phoneNumber": "491511000001"},
     "/api-keys": {"name": "k", "scopes": ["read"]},
     "/sessions": {"name": "x", "connect": False},
 }
+
+
+QUERY = {"phones": "491511000002", "participants": "491511000002", "link": "https://chat.whatsapp.com/AbCdEfGhIjKl"}
+"""What look-ups need; others ignore it."""
 
 
 def _all_routes() -> list[tuple[str, str]]:
@@ -53,9 +92,10 @@ OF_A_SESSION = [route for route in ROUTES if "{session_id}" in route[1]]
 
 async def call(client: httpx.AsyncClient, route: tuple[str, str], session: str) -> httpx.Response:
     method, path = route
-    body = next((body for end, body in BODIES.items() if path.endswith(end)), None) if method == "post" else None
-    url = path.format(session_id=session, message_id=uuid4(), key_id=uuid4())
-    return await client.request(method, url, json=body)
+    bodies = BODIES if method == "post" else {end: body for (of, end), body in CHANGES.items() if of == method}
+    body = next((body for end, body in bodies.items() if path.endswith(end)), None)
+    url = path.format(session_id=session, message_id=uuid4(), key_id=uuid4(), jid="120363012345678901")
+    return await client.request(method, url, json=body, params=QUERY if method in {"get", "delete"} else None)
 
 
 def test_the_table_of_scopes_names_only_routes_that_exist() -> None:
