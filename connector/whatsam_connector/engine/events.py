@@ -151,10 +151,7 @@ class ClientOutdated:
 
 @dataclass(frozen=True, slots=True)
 class KeysUploaded:
-    """New prekeys are in the session's file and on their way to WhatsApp: replicate before anybody uses them.
-
-    neonize does not say which session it was: in a process of several sessions each of them is told.
-    """
+    """New prekeys are in the session's file and on their way to WhatsApp: replicate before anybody uses them."""
 
     uid: str
 

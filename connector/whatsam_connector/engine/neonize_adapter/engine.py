@@ -4,7 +4,6 @@ import threading
 import time
 
 from whatsam_connector.engine.ending import end
-from whatsam_connector.engine.events import KeysUploaded
 from whatsam_connector.engine.host import Session, Tools
 from whatsam_connector.engine.neonize_adapter import library
 from whatsam_connector.engine.protocol import Capabilities, ExitCode, SessionStart
@@ -40,11 +39,7 @@ class NeonizeEngine:
         """Start every session, and wait until the last one has started. `load` has been called."""
         from whatsam_connector.engine.neonize_adapter.session import START_LIMIT_SECONDS, NeonizeSession
 
-        def keys_uploaded() -> None:
-            for session in sessions:
-                tools.emit(KeysUploaded(session.uid))
-
-        library.listen(keys_uploaded, debug=any(session.debug for session in sessions))
+        library.set_level(debug=any(session.debug for session in sessions))
         running: dict[str, NeonizeSession] = {}
         for number, session in enumerate(sessions):
             if number:

@@ -4,6 +4,7 @@ import re
 
 from neonize.proto.Neonize_pb2 import JID
 
+GROUP_SERVER = "g.us"
 LID_SERVER = "lid"
 PHONE_SERVER = "s.whatsapp.net"
 

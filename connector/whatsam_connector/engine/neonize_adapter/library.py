@@ -1,4 +1,4 @@
-"""Loads neonize in this process, and listens to what it logs.
+"""Loads neonize in this process.
 
 pylibmagic comes first: it brings the libmagic that neonize's import asks for. The root logger gets its handler before
 neonize calls logging.basicConfig. Everything that is printed or logged goes to this process's stderr, which the
@@ -8,14 +8,10 @@ supervisor captures and redacts.
 import importlib
 import importlib.metadata
 import logging
-import re
 import sys
 import threading
-from collections.abc import Callable
 
 DISTRIBUTION = "neonize"
-
-_UPLOADING = re.compile(r"^Uploading \d+ new prekeys to server$")
 
 
 def version() -> str:
@@ -42,23 +38,13 @@ class _PatientEvent(threading.Event):
         return super().wait()
 
 
-def listen(on_keys_uploaded: Callable[[], None], *, debug: bool) -> None:
-    """Call `on_keys_uploaded` when whatsmeow says that it uploads new prekeys. Before the first session connects.
+def set_level(*, debug: bool) -> None:
+    """Decide what whatsmeow logs, before the first session connects.
 
-    whatsmeow writes the keys to the store before it logs that line, and no event tells of them. `debug`: let it log
-    what it sends and receives, whole stanzas that the supervisor redacts.
+    `debug`: what it sends and receives too, whole stanzas that the supervisor redacts.
     """
     from neonize.utils import log as neonize_log
 
-    # Decides what whatsmeow logs.
     neonize_log.setLevel(logging.DEBUG if debug else logging.INFO)
     if debug:
         logging.getLogger("whatsmeow").setLevel(logging.DEBUG)
-
-    class _KeysUploaded(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            if _UPLOADING.match(record.getMessage()):
-                on_keys_uploaded()
-            return True
-
-    logging.getLogger("whatsmeow.Client").addFilter(_KeysUploaded())

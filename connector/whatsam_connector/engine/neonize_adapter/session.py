@@ -30,6 +30,7 @@ from whatsam_connector.engine.neonize_adapter import (
 )
 from whatsam_connector.engine.neonize_adapter.activity import HandlerActivity
 from whatsam_connector.engine.neonize_adapter.jids import parse_jid
+from whatsam_connector.engine.neonize_adapter.logs import SessionLog, connect
 from whatsam_connector.engine.neonize_adapter.subscription import Delivery
 from whatsam_connector.engine.protocol import Answer, Call, ExitCode, Logout, Send, SessionStart
 from whatsam_connector.journal import JournalClosed, JournalRecord, JournalWriteError
@@ -114,7 +115,8 @@ class NeonizeSession:
 
     def _run(self) -> None:
         try:
-            self.client.connect(ProxySettings(self.start_request.proxy) if self.start_request.proxy else None)
+            proxy = self.start_request.proxy
+            connect(self.client, SessionLog(self), ProxySettings(proxy) if proxy else None)
         except BaseException as error:  # noqa: BLE001 - after any exception the Go client goes on acknowledging messages
             self.fail(f"{type(error).__name__}: {error}")
         if not self._leaving:
