@@ -77,6 +77,9 @@ class ReceiptFor:
     at: datetime | None = None
     event: NewEvent | None = None
     """Written when the row's status advanced."""
+    chat: str = ""
+    """Where it came from: an uncertain message is settled by a receipt from its chat."""
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

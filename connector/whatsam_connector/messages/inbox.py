@@ -1,62 +1,76 @@
-"""Takes what the engine has written into the journal over into PostgreSQL: messages become rows, receipts advance them.
+"""Takes what the engine has written into the journal over into PostgreSQL: rows, changes of rows, events.
 
-One per session. A record is acknowledged only after its transaction is committed; ids are made of the event's id, so a
-record that is read twice has its effect once. PostgreSQL away: the journal keeps everything, and the inbox tries again.
+One per session. A record is acknowledged only after its transaction is committed, and everything it makes has ids that
+are made of the record's own, so a record that is read twice has its effect once. PostgreSQL away: the journal keeps
+everything, the inbox holds one stretch of it in memory, and tries again. What a record says is decided by `inbound`.
 """
 
 import asyncio
-import base64
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import UUID, uuid5
+from typing import Protocol
+from uuid import UUID
 
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
-from whatsam_connector.journal.layout import JournalError
-from whatsam_connector.journal.reader import Entry, Reader
-from whatsam_connector.journal.records import InboundMessage, InboundReceipt, InboundUndecryptable, ReceiptKind
+from whatsam_connector.journal import (
+    CallStep,
+    Entry,
+    InboundCall,
+    InboundGroup,
+    InboundGroupChange,
+    JournalError,
+    JournalRecord,
+    Reader,
+    UnknownRecord,
+)
+from whatsam_connector.journal.payload import from_payload, to_payload
+from whatsam_connector.messages.batch import Batch, Context, Deferred, Recorded, TargetKey
+from whatsam_connector.messages.inbound import Finding, Made, Owner, Wants, assemble, needs, translate
+from whatsam_connector.messages.inbound.names import bare, phone_of
+from whatsam_connector.messages.inbound.pieces import pieces
+from whatsam_connector.messages.inbox_owner import InboxOwner
+from whatsam_connector.messages.known import KnownContacts
+from whatsam_connector.messages.questions import Caller, Questions
 from whatsam_connector.messages.receipts import UnknownReceipts
-from whatsam_connector.messages.rows import NewMessage, ReceiptFor
 from whatsam_connector.messages.rules import Receipt
+from whatsam_connector.messages.stretch import read_stretch
 from whatsam_core.logging import get_logger
+
+__all__ = ["Inbox", "InboxOwner", "MessageSink"]
 
 _log = get_logger(__name__)
 
-_BATCH = 100
-"""Records per transaction: bounds what is done again after a crash."""
 _RETRY = 1.0
 """Seconds between attempts while PostgreSQL is away."""
 _LOOK = 5.0
 """Seconds after which the journal is looked at without being told: an engine may die between writing and telling."""
-
-_STATUS = {ReceiptKind.DELIVERED: "delivered", ReceiptKind.READ: "read", ReceiptKind.PLAYED: "read"}
-"""What receipts say about a row; the other kinds are about other devices of the own account."""
+_DEFERRED_LOOK = 30.0
+"""Seconds between looks at records that wait, while there are some."""
+_DEFERRED_CHECK = 600.0
+"""Seconds after which it is asked again whether there are some: another worker may have left them."""
+_DEFERRED_MOST = 100
+_RINGS = timedelta(seconds=60)
+"""How long a call rings: an older one is over."""
 
 
 class MessageSink(Protocol):
-    """Where the inbox puts things."""
+    """Where the inbox puts things. Each call may raise `DatabaseUnavailable`."""
 
-    async def record(
-        self,
-        session: str,
-        tenant: str,
-        session_uid: UUID | None,
-        messages: Sequence[NewMessage],
-        receipts: Sequence[ReceiptFor],
-    ) -> set[str]:
-        """Store all of it or nothing; returns the ids of receipts that have a row."""
+    async def context(self, session: str, targets: Sequence[TargetKey], wa_ids: Sequence[str]) -> Context: ...
+    async def due(self, session: str, limit: int) -> list[Deferred]: ...
+    async def has_deferred(self, session: str) -> bool: ...
+    async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch) -> Recorded:
+        """Write all of it or nothing. Raises `UnstorableRecord` for a value that PostgreSQL cannot hold."""
         ...
 
-
-@dataclass(frozen=True)
-class InboxOwner:
-    """Whose journal it is."""
-
-    session: str
-    """namespace/name"""
-    tenant: str
-    uid: str
+    async def set_aside(  # noqa: PLR0917 - the columns of the table
+        self, session: str, tenant: str, session_uid: UUID | None, event_id: str, reason: str, payload: bytes
+    ) -> None:
+        """Keep a record that nothing can be made of."""
+        ...
 
 
 class Inbox:
@@ -71,13 +85,23 @@ class Inbox:
         *,
         on_receipts: Callable[[], None] = lambda: None,
         count: Callable[[str, int], None] = lambda _kind, _number: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._owner = owner
+        """`on_receipts`: receipts have come for messages that no row has (yet)."""
+        self.owner = owner
         self._folder = folder
         self._sink = sink
         self._receipts = receipts
         self._on_receipts = on_receipts
         self._count = count
+        self._now = now
+        self._questions = Questions(owner.uid, owner.session, self._answered)
+        self._asked: dict[str, set[str]] = {}
+        """Groups whose admins were asked for, and the ids of the messages that it is about."""
+        self._answers: set[str] = set()
+        self._contacts = KnownContacts()
+        self._deferred = True
+        self._deferred_at = 0.0
         self._reader: Reader | None = None
         self._wake = asyncio.Event()
         self._working = asyncio.Lock()
@@ -92,19 +116,35 @@ class Inbox:
         """The journal has advanced."""
         self._wake.set()
 
+    def want(self, wants: Wants) -> None:
+        """What the session's owner wants from now on."""
+        self.owner = replace(self.owner, wants=wants)
+
+    def named(self, *own: str) -> None:
+        """The account's JIDs, with or without devices."""
+        self.owner = replace(self.owner, own=tuple(dict.fromkeys(bare(jid) for jid in own if jid)))
+
+    def link(self, engine: Caller | None) -> None:
+        """The engine that is connected and may be asked; None: none is."""
+        self._questions.link(engine)
+
     async def run(self) -> None:
         """Take over for ever."""
-        while True:
-            self._wake.clear()
-            try:
-                await self._take_over()
-                pause = _LOOK
-            except (DatabaseUnavailable, JournalError) as error:
-                if not self._behind:
-                    _log.warning("inbox.waiting", session=self._owner.session, error=str(error))
-                self._behind = True
-                pause = _RETRY
-            await self._rest(pause)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._take_over()
+                    await self._look_at_deferred()
+                except (DatabaseUnavailable, JournalError) as error:
+                    if not self._behind:
+                        _log.warning("inbox.waiting", session=self.owner.session, error=str(error))
+                    self._behind = True
+                    await asyncio.sleep(_RETRY)
+                    continue
+                await self._rest()
+        finally:
+            await self._questions.close()
 
     async def drain(self, timeout: float) -> bool:
         """Take over everything that is in the journal; call it when no engine writes any more. Whether it is empty."""
@@ -120,9 +160,9 @@ class Inbox:
         except TimeoutError:
             return False
 
-    async def _rest(self, pause: float) -> None:
+    async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(_LOOK):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -132,110 +172,137 @@ class Inbox:
             if self._reader is None:
                 self._reader = await asyncio.to_thread(Reader, self._folder)
             try:
-                while batch := await asyncio.to_thread(_batch, self._reader):
-                    await self._store(batch)
-                    await asyncio.to_thread(self._reader.acknowledge, batch[-1].position)
+                more = True
+                while more:
+                    stretch = await asyncio.to_thread(read_stretch, self._reader)
+                    more = stretch.more
+                    if stretch.entries:
+                        await self._store(stretch.entries)
+                        await asyncio.to_thread(self._reader.acknowledge, stretch.entries[-1].position)
             except BaseException:
-                # A batch that was read and not acknowledged must be read again.
+                # A stretch that was read and not acknowledged must be read again.
                 self._reader.rewind()
                 raise
             self._behind = False
 
-    async def _store(self, batch: Sequence[Entry]) -> None:
+    async def _store(self, entries: Sequence[Entry]) -> None:
+        findings = [self._finding(entry.record) for entry in entries]
+        for entry, finding in zip(entries, findings, strict=True):
+            self._ask(entry.record)
+            if finding.aside is not None:
+                await self._set_aside(entry.record, finding.aside)
         try:
-            await self._record(batch)
+            await self._write(findings)
         except UnstorableRecord as error:
-            if len(batch) > 1:
-                for entry in batch:
-                    await self._store([entry])
+            if len(entries) > 1:
+                # Halves, not singles: one bad record among hundreds costs a few transactions.
+                middle = len(entries) // 2
+                await self._store(entries[:middle])
+                await self._store(entries[middle:])
                 return
             # One record that PostgreSQL cannot hold must not stop a session's inbox for ever.
-            self._count("unstorable", 1)
-            _log.error("inbox.unstorable", session=self._owner.session, error=str(error))
+            _log.error("inbox.unstorable", session=self.owner.session, error=str(error))
+            await self._set_aside(entries[0].record, "unstorable")
 
-    async def _record(self, batch: Sequence[Entry]) -> None:
-        messages: list[NewMessage] = []
-        receipts: list[ReceiptFor] = []
-        for entry in batch:
-            match entry.record:
-                case InboundMessage() as message:
-                    messages.append(_row(message, self._owner))
-                case InboundReceipt() as receipt:
-                    receipts += self._remember(receipt)
-                case InboundUndecryptable():
-                    # No row: the message may come again under the same id, readable then.
-                    self._count("undecryptable", 1)
-                case _:
-                    self._count("unknown", 1)
-        if not messages and not receipts:
-            return
-        uid = _uuid(self._owner.uid)
-        known = await self._sink.record(self._owner.session, self._owner.tenant, uid, messages, receipts)
+    def _finding(self, record: JournalRecord | UnknownRecord) -> Finding:
+        try:
+            return translate(record, Owner(self.owner.uid, self.owner.own), self.owner.wants)
+        except Exception:  # noqa: BLE001 - the boundary of a record: a defect of ours must not stop the inbox
+            _log.exception("inbox.defect", session=self.owner.session, record=type(record).__name__)
+            return Finding("defect", aside="defect")
+
+    async def _write(self, findings: Sequence[Finding]) -> None:
+        """One batch of all of it; then once more for what has waited for these messages."""
+        context = await self._context(findings)
+        await self._record(findings, context)
+        if context.waiting:
+            await self._settle(context.waiting)
+
+    async def _context(self, findings: Sequence[Finding]) -> Context:
+        need = needs(findings)
+        awaited = need.wa_ids if self._deferred else ()
+        if not need.targets and not awaited:
+            return Context()
+        return await self._sink.context(self.owner.session, need.targets, awaited)
+
+    async def _record(self, findings: Sequence[Finding], context: Context) -> None:
+        made = assemble(findings, context, self.owner.own, self._questions.admins(), self._contacts.says_new)
+        self._remember(made)
+        known: set[str] = set()
+        for piece in pieces(made.batch):
+            if piece:
+                owner = self.owner
+                recorded = await self._sink.record(owner.session, owner.tenant, owner.uuid, piece)
+                known |= recorded.known
+        self._written(made, known)
+
+    def _remember(self, made: Made) -> None:
+        """Into the memory first: the send that a receipt belongs to may be settled while the rows are looked up."""
+        for receipt in made.batch.receipts:
+            at = receipt.at or self._now()
+            phone = phone_of(receipt.contact)
+            self._receipts.put(Receipt(receipt.wa_id, receipt.chat, phone, receipt.status, at))
+
+    def _written(self, made: Made, known: set[str]) -> None:
         for wa_id in known:
             self._receipts.take(wa_id)
-        self._count("message", len(messages))
-        self._count("receipt", len(receipts))
-        if any(receipt.wa_id not in known for receipt in receipts):
+        for change in made.batch.contacts:
+            self._contacts.learn(change)
+        for kind, number in made.counts.items():
+            self._count(kind, number)
+        if made.batch.deferred:
+            self._deferred = True
+        for group, wa_ids in made.asks.items():
+            self._asked.setdefault(group, set()).update(wa_ids)
+            self._questions.ask_admins(group)
+        if any(receipt.wa_id not in known for receipt in made.batch.receipts):
             self._on_receipts()
 
-    def _remember(self, receipt: InboundReceipt) -> list[ReceiptFor]:
-        """Into the memory first: the send that it belongs to may be settled while the rows are looked up."""
-        status = _STATUS.get(receipt.kind)
-        if status is None:
-            return []
-        for wa_id in receipt.wa_ids:
-            self._receipts.put(Receipt(wa_id, receipt.chat, receipt.chat_phone, status, receipt.timestamp))
-        return [ReceiptFor(wa_id, status) for wa_id in receipt.wa_ids]
+    async def _look_at_deferred(self) -> None:
+        now = asyncio.get_running_loop().time()
+        answered, self._answers = self._answers, set()
+        wa_ids = sorted({wa_id for group in answered for wa_id in self._asked.pop(group, ())})
+        if wa_ids:
+            found = await self._sink.context(self.owner.session, (), wa_ids)
+            await self._settle(found.waiting)
+        if now < self._deferred_at:
+            return
+        self._deferred = await self._sink.has_deferred(self.owner.session)
+        self._deferred_at = now + (_DEFERRED_LOOK if self._deferred else _DEFERRED_CHECK)
+        if self._deferred:
+            await self._settle(await self._sink.due(self.owner.session, _DEFERRED_MOST))
 
+    async def _settle(self, waiting: Sequence[Deferred]) -> None:
+        """Try records again that wait for something."""
+        findings: list[Finding] = []
+        for kept in waiting:
+            finding = self._finding(from_payload(kept.payload))
+            finding.count, finding.settles = "retried", kept.id
+            findings.append(finding)
+        if findings:
+            context = await self._sink.context(self.owner.session, needs(findings).targets, ())
+            await self._record(findings, context)
 
-def _batch(reader: Reader) -> list[Entry]:
-    entries: list[Entry] = []
-    for entry in reader.entries():
-        entries.append(entry)
-        if len(entries) == _BATCH:
-            break
-    return entries
+    def _answered(self, group: str) -> None:
+        self._answers.add(group)
+        self._wake.set()
 
+    def _ask(self, record: JournalRecord | UnknownRecord) -> None:
+        """What the engine is to be asked because of a record."""
+        match record:
+            case InboundCall(step=CallStep.OFFERED) if self.owner.wants.reject_calls:
+                if self._now() - record.timestamp < _RINGS:
+                    self._questions.decline(record.caller, record.call_id)
+            case InboundGroup() | InboundGroupChange():
+                self._questions.forget(record.group)
+            case _:
+                pass
 
-def _row(message: InboundMessage, owner: InboxOwner) -> NewMessage:
-    body: dict[str, Any] = {"text": _clean(message.text), "pushName": _clean(message.push_name), "group": message.group}
-    if message.sender_phone:
-        body["senderPhone"] = message.sender_phone
-    if message.chat_phone:
-        body["chatPhone"] = message.chat_phone
-    if message.type != "text":
-        # Whatever the text does not say (media keys, locations) is in WhatsApp's own message and comes only once.
-        body["raw"] = base64.b64encode(message.raw).decode()
-    return NewMessage(
-        id=_event_uuid(owner, message.event_id),
-        direction="out" if message.from_me else "in",
-        chat=_clean(message.chat) or "",
-        sender=_clean(message.sender) or "",
-        wa_id=_clean(message.wa_id) or "",
-        type=message.type,
-        body={key: value for key, value in body.items() if value is not None},
-        status="sent" if message.from_me else "received",
-        timestamp=message.timestamp,
-    )
-
-
-_EVENTS = UUID("6b1f5a0e-6f2a-4d0c-9a53-2f3f1c1f7d11")
-"""Namespace of the row ids that are made of event ids."""
-
-
-def _event_uuid(owner: InboxOwner, event_id: str) -> UUID:
-    return uuid5(_EVENTS, f"{owner.uid}/{event_id}")
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def _clean(text: str | None) -> str | None:
-    """What PostgreSQL can hold: no NUL, no lone surrogate. People do send such texts."""
-    if text is None:
-        return None
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    async def _set_aside(self, record: JournalRecord | UnknownRecord, reason: str) -> None:
+        owner = self.owner
+        if isinstance(record, UnknownRecord):
+            event, payload = hashlib.sha256(record.payload).hexdigest(), record.payload
+        else:
+            event, payload = record.event_id, to_payload(record)
+        await self._sink.set_aside(owner.session, owner.tenant, owner.uuid, event, reason, payload)
+        self._count("set_aside", 1)

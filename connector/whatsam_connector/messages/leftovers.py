@@ -51,7 +51,6 @@ def _folders(root: Path) -> list[Path]:
 
 def _owner(folder: Path) -> InboxOwner | None:
     try:
-        known = json.loads((folder / "owner.json").read_text())
-        return InboxOwner(session=known["session"], tenant=known["tenant"], uid=known["uid"])
+        return InboxOwner.read(json.loads((folder / "owner.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it died before its first engine: there is no journal worth the name

@@ -1,34 +1,8 @@
-"""Rows of `messages` as inbox, outbox and HTTP speak of them. Pure data; `storage.messages` reads and writes them."""
+"""What becomes of an outgoing message, as outbox and HTTP tell it. Pure data; what comes in is in `batch`."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
-
-
-@dataclass(frozen=True)
-class NewMessage:
-    """A message that came from WhatsApp."""
-
-    id: UUID
-    direction: str
-    """in, or out for what the own phone sent."""
-    chat: str
-    sender: str
-    wa_id: str
-    type: str
-    body: dict[str, Any]
-    status: str
-    timestamp: datetime
-
-
-@dataclass(frozen=True)
-class ReceiptFor:
-    """A receipt for one message."""
-
-    wa_id: str
-    status: str
-    """delivered or read."""
 
 
 @dataclass(frozen=True)

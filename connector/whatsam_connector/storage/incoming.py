@@ -40,13 +40,11 @@ class IncomingMessages:
         async with self._database.transaction() as connection:
             return await incoming_context.context(connection, session, targets, wa_ids)
 
-    async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch, receipts=()) -> Recorded:
+    async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch) -> Recorded:
         """Write it all or nothing; writing it again changes nothing.
 
         Raises `UnstorableRecord` for a value that PostgreSQL cannot hold.
         """
-        if not isinstance(batch, Batch):  # pyright: ignore[reportUnnecessaryIsInstance] - TRANSITION: inbox of before
-            return (await IncomingMessages.record(self, session, tenant, session_uid, _of_rows(batch, receipts))).known  # type: ignore
         owner = Owner(session, tenant, session_uid)
         await self._make_months(batch)
         try:
@@ -107,28 +105,3 @@ class IncomingMessages:
                     await connection.execute("select messages_make_partition($1)", datetime(year, month, 1, tzinfo=UTC))
             except (DatabaseUnavailable, asyncpg.PostgresError) as error:
                 _log.warning("history.month_not_made", year=year, month=month, error=type(error).__name__)
-
-
-def _of_rows(messages, receipts):  # type: ignore
-    from whatsam_connector.messages.batch import NewMessage, ReceiptFor
-    from whatsam_core.message_ids import derived_message_id, message_at
-
-    return Batch(
-        messages=tuple(
-            NewMessage(
-                id=derived_message_id(message_at(m.timestamp), str(m.id)),
-                direction=m.direction,
-                chat=m.chat,
-                contact=(m.body.get("chatPhone") or "") and f"{m.body['chatPhone']}@s.whatsapp.net" or m.chat,
-                sender=m.sender,
-                sender_phone=m.body.get("senderPhone"),
-                wa_id=m.wa_id,
-                type=m.type,
-                body=m.body,
-                status=m.status,
-                at=message_at(m.timestamp),
-            )
-            for m in messages
-        ),
-        receipts=tuple(ReceiptFor(r.wa_id, r.status) for r in receipts),
-    )

@@ -11,7 +11,7 @@ from connector_virtual import START, VirtualClock
 
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.errors import DatabaseUnavailable
-from whatsam_connector.messages.batch import Batch, Recorded
+from whatsam_connector.messages.batch import Batch, Context, Deferred, Recorded, TargetKey
 from whatsam_connector.messages.desk import Claim, SentRow, Wish
 from whatsam_connector.messages.prepared import PreparationFailed, PreparedMessage, Uploader
 from whatsam_connector.messages.rows import MessageView
@@ -130,13 +130,26 @@ class FakeRows:
         self._took_effect("failed")
         return True
 
-    async def record(self, session: str, tenant: str, session_uid: Any, batch: Any, receipts: Any = ()) -> Any:
+    async def record(self, session: str, tenant: str, session_uid: Any, batch: Batch) -> Recorded:
         await self._answer()
-        messages = batch.messages if isinstance(batch, Batch) else batch
         known = {message.id for message in self.inbound}
-        self.inbound += [message for message in messages if message.id not in known]
-        found = self._advance(batch.receipts if isinstance(batch, Batch) else receipts)
-        return Recorded(frozenset(found)) if isinstance(batch, Batch) else found
+        self.inbound += [message for message in batch.messages if message.id not in known]
+        return Recorded(frozenset(self._advance(batch.receipts)))
+
+    async def context(self, session: str, targets: Sequence[TargetKey], wa_ids: Sequence[str]) -> Context:
+        await self._answer()
+        return Context()
+
+    async def due(self, session: str, limit: int) -> list[Deferred]:
+        await self._answer()
+        return []
+
+    async def has_deferred(self, session: str) -> bool:
+        await self._answer()
+        return False
+
+    async def set_aside(self, *_values: Any) -> None:
+        await self._answer()
 
     async def view(self, session: str, message: UUID) -> MessageView | None:
         await self._answer()

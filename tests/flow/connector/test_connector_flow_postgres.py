@@ -12,15 +12,18 @@ import asyncpg
 import pytest
 from connector_postgres import Postgres, empty
 
+from whatsam_connector.content.building import plain_text
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
 from whatsam_connector.journal import InboundMessage, InboundReceipt, InboundUndecryptable, ReceiptKind, Writer
+from whatsam_connector.journal.payload import from_payload
+from whatsam_connector.messages.batch import Batch, NewMessage, ReceiptFor, Recorded
 from whatsam_connector.messages.inbox import Inbox, InboxOwner
 from whatsam_connector.messages.leftovers import take_over_for_ever
 from whatsam_connector.messages.receipts import UnknownReceipts
-from whatsam_connector.messages.rows import NewMessage, ReceiptFor
 from whatsam_connector.messages.rules import OutStatus
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
+from whatsam_core.message_ids import derived_message_id
 
 SESSION = "whatsam/s1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -79,7 +82,7 @@ def came(number: int, text: str = "hello", *, from_me: bool = False) -> InboundM
         timestamp=NOW,
         push_name="Bob",
         group=False,
-        raw=b"\x0a\x05hello",
+        raw=plain_text(text),
     )
 
 
@@ -123,7 +126,7 @@ async def test_a_message_is_claimed_once(sql: asyncpg.Connection, table: Message
 async def test_a_settled_message_never_goes_back(sql: asyncpg.Connection, table: MessageTable) -> None:
     message = await add(sql, "settled", status="sent")
     assert not await table.claim(SESSION, message, epoch=1, boot="b")
-    assert not await table.put_back(SESSION, message, counted=True)
+    assert not await table.put_back(SESSION, [message], counted=True)
     assert not await table.mark_uncertain(SESSION, message)
     assert not await table.failed(SESSION, message, error="late")
     assert await status(sql, message) == "sent"
@@ -190,23 +193,27 @@ async def test_texts_that_postgresql_cannot_hold_do_not_stop_the_inbox(
     assert texts == ["nul \ufffd here", "after it"]
 
 
-async def test_one_record_that_cannot_be_stored_is_left_out_and_counted(
+async def test_one_record_that_cannot_be_stored_is_kept_aside_and_counted(
     sql: asyncpg.Connection, table: MessageTable, tmp_path: Path
 ) -> None:
     counted: list[str] = []
 
     class Choosy(MessageTable):
-        async def record(self, session, tenant, session_uid, messages, receipts):  # type: ignore[no-untyped-def]
-            if any(message.wa_id == "WA2" for message in messages):
+        async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch) -> Recorded:
+            if any(message.wa_id == "WA2" for message in batch.messages):
                 raise UnstorableRecord("DataError")
-            return await super().record(session, tenant, session_uid, messages, receipts)
+            return await super().record(session, tenant, session_uid, batch)
 
     choosy = Choosy(table._database)
     write(tmp_path / "journal", came(1), came(2), came(3))
     inbox = Inbox(OWNER, tmp_path / "journal", choosy, UnknownReceipts(), count=lambda kind, _n: counted.append(kind))
     assert await inbox.drain(10)
     assert {row["wa_id"] for row in await sql.fetch("select wa_id from messages")} == {"WA1", "WA3"}
-    assert counted.count("unstorable") == 1
+    assert counted.count("set_aside") == 1
+    kept = await sql.fetchrow("select event_id, reason, payload from dead_letters where session = $1", SESSION)
+    assert kept is not None
+    assert (kept["event_id"], kept["reason"]) == ("event-2", "unstorable")
+    assert from_payload(kept["payload"]) == came(2)
 
 
 async def test_unknown_receipts_are_remembered_and_known_ones_are_not(
@@ -288,6 +295,18 @@ async def test_leftovers_of_a_dead_boot_are_taken_over(
 
 
 async def test_a_value_that_postgresql_refuses_is_named(table: MessageTable) -> None:
-    row = NewMessage(uuid4(), "in", "chat", "sender", "wa\x00", "text", {}, "received", NOW)
+    row = NewMessage(
+        id=derived_message_id(NOW, "row"),
+        direction="in",
+        chat="chat",
+        contact="chat",
+        sender="sender",
+        sender_phone=None,
+        wa_id="wa\x00",
+        type="text",
+        body={},
+        status="received",
+        at=NOW,
+    )
     with pytest.raises(UnstorableRecord):
-        await table.record(SESSION, "t-1", None, [row], [])
+        await table.record(SESSION, "t-1", None, Batch(messages=(row,)))

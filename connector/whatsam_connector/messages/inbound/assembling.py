@@ -1,7 +1,7 @@
 """Findings of many records → one batch. Pure; the inbox asks `needs`, looks that up, and calls `assemble`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from whatsam_connector.messages.batch import (
     NewEvent,
     NewMessage,
     ReactionChange,
+    ReceiptFor,
     Revoke,
     TargetKey,
     TargetRow,
@@ -24,8 +25,6 @@ from whatsam_connector.messages.batch import (
 from whatsam_connector.messages.inbound.findings import Finding, Reference
 from whatsam_connector.messages.inbound.references import Admins, Effect, Waiting, judge
 
-_Thing = TypeVar("_Thing")
-_Change = TypeVar("_Change", Edit, Vote, ReactionChange)
 _Known = TypeVar("_Known", ChatChange, ContactChange)
 
 _WHY = {Waiting.NO_TARGET: "target", Waiting.NOT_OPENED: "secret", Waiting.NO_ADMINS: "admins"}
@@ -47,8 +46,8 @@ class Made:
     batch: Batch
     counts: dict[str, int]
     """Records and effects by kind, for the metrics."""
-    asks: frozenset[str]
-    """Groups whose admins would have to be known."""
+    asks: dict[str, set[str]]
+    """Groups whose admins would have to be known, and the ids of the messages that it is about."""
 
 
 def needs(findings: Sequence[Finding]) -> Need:
@@ -69,22 +68,21 @@ def needs(findings: Sequence[Finding]) -> Need:
 
 @dataclass(slots=True)
 class _Draft:
-    """A batch in the making: at most one change of each thing, the last one wins."""
+    """A batch in the making."""
 
     messages: dict[tuple[str, str, str], NewMessage] = field(default_factory=dict[tuple[str, str, str], NewMessage])
-    edits: dict[UUID, Edit] = field(default_factory=dict[UUID, Edit])
-    revokes: dict[UUID, Revoke] = field(default_factory=dict[UUID, Revoke])
-    reactions: dict[tuple[str, str, str], ReactionChange] = field(
-        default_factory=dict[tuple[str, str, str], ReactionChange]
-    )
-    votes: dict[tuple[str, str, str], Vote] = field(default_factory=dict[tuple[str, str, str], Vote])
+    receipts: list[ReceiptFor] = field(default_factory=list[ReceiptFor])
+    edits: list[Edit] = field(default_factory=list[Edit])
+    revokes: list[Revoke] = field(default_factory=list[Revoke])
+    reactions: list[ReactionChange] = field(default_factory=list[ReactionChange])
+    votes: list[Vote] = field(default_factory=list[Vote])
     chats: dict[str, ChatChange] = field(default_factory=dict[str, ChatChange])
     contacts: dict[str, ContactChange] = field(default_factory=dict[str, ContactChange])
     events: list[NewEvent] = field(default_factory=list[NewEvent])
     deferred: dict[UUID, Deferred] = field(default_factory=dict[UUID, Deferred])
     settled: list[UUID] = field(default_factory=list[UUID])
     counts: Counter[str] = field(default_factory=Counter[str])
-    asks: set[str] = field(default_factory=set[str])
+    asks: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
     def message(self, row: NewMessage) -> None:
         """A new row; of two with one id the readable one stays, else the first."""
@@ -101,52 +99,37 @@ class _Draft:
             for key, row in self.messages.items():
                 if row.unread and (row.chat == change.chat or row.contact == change.contact):
                     self.messages[key] = replace(row, unread=False)
-        before = self.chats.get(change.chat)
-        self.chats[change.chat] = change if before is None else _over(before, change, always=("read",))
+        before = self.chats.get(change.contact)
+        self.chats[change.contact] = change if before is None else _over(before, change, always=("read",))
 
     def contact(self, change: ContactChange) -> None:
         """What is known of a person; on top of what is known already."""
         before = self.contacts.get(change.jid)
         self.contacts[change.jid] = change if before is None else _over(before, change)
 
-    def reaction(self, change: ReactionChange) -> None:
-        """A reaction; one that it replaces is told all the same."""
-        self._keep(self.reactions, (change.chat, change.wa_id, change.sender), change)
-
     def effect(self, effect: Effect) -> None:
         """The effect of a reference."""
         match effect:
             case Edit():
-                before = self.edits.get(effect.target.id)
-                if before is not None and before.at <= effect.at:
-                    effect = replace(effect, changes={**before.changes, **effect.changes})
-                self._keep(self.edits, effect.target.id, effect)
+                self.edits.append(effect)
             case Revoke():
-                self.revokes.setdefault(effect.target.id, effect)
+                self.revokes.append(effect)
             case Vote():
-                self._keep(self.votes, (effect.target.contact, effect.target.wa_id, effect.voter), effect)
+                self.votes.append(effect)
             case ReactionChange():
-                self.reaction(effect)
+                self.reactions.append(effect)
 
-    def _keep(self, kept: dict[_Thing, _Change], thing: _Thing, change: _Change) -> None:
-        before = kept.get(thing)
-        if before is not None and before.at > change.at:
-            before, change = change, before
-        kept[thing] = change
-        if before is not None and before.event is not None:
-            known = before.target.id if isinstance(before, (Edit, Vote)) else None
-            self.events.append(replace(before.event, message_id=known))
-
-    def batch(self, contacts_before: dict[str, ContactChange]) -> Batch:
+    def batch(self, says_new: Callable[[ContactChange], bool]) -> Batch:
         """The batch."""
         return Batch(
             messages=tuple(self.messages.values()),
-            edits=tuple(self.edits.values()),
-            revokes=tuple(self.revokes.values()),
-            reactions=tuple(self.reactions.values()),
-            votes=tuple(self.votes.values()),
+            receipts=tuple(self.receipts),
+            edits=tuple(self.edits),
+            revokes=tuple(self.revokes),
+            reactions=tuple(self.reactions),
+            votes=tuple(self.votes),
             chats=tuple(self.chats.values()),
-            contacts=tuple(change for jid, change in self.contacts.items() if contacts_before.get(jid) != change),
+            contacts=tuple(change for change in self.contacts.values() if says_new(change)),
             events=tuple(self.events),
             deferred=tuple(self.deferred.values()),
             settled=tuple(self.settled),
@@ -158,15 +141,14 @@ def assemble(
     context: Context,
     own: Sequence[str],
     admins: Admins,
-    known_contacts: dict[str, ContactChange] | None = None,
+    says_new: Callable[[ContactChange], bool] = lambda _change: True,
 ) -> Made:
-    """One batch of everything. `context` is what `needs` asked for; `known_contacts` need not be written again."""
+    """One batch of everything.
+
+    `context` is what `needs` asked for, `own` the account's names, `admins` what is known of groups. People of whom
+    nothing new is said are left out.
+    """
     draft = _Draft()
-    receipts = {
-        (receipt.wa_id, receipt.status, receipt.recipient if receipt.group else ""): receipt
-        for finding in findings
-        for receipt in reversed(finding.receipts)
-    }
     for finding in findings:
         draft.counts[finding.count] += 1
         for row in finding.messages:
@@ -175,18 +157,16 @@ def assemble(
             draft.chat(change)
         for person in finding.contacts:
             draft.contact(person)
-        for reaction in finding.reactions:
-            draft.reaction(reaction)
-        for vote in finding.votes:
-            draft.effect(vote)
+        draft.reactions += finding.reactions
+        draft.votes += finding.votes
+        draft.receipts += finding.receipts
         draft.events += finding.events
     stored = _Stored(context.targets, tuple(draft.messages.values()))
     for finding in findings:
         if finding.reference is not None:
             rows = stored.rows(finding.reference.key)
             _apply(draft, finding, finding.reference, judge(finding.reference, rows, own, admins))
-    batch = draft.batch(known_contacts or {})
-    return Made(replace(batch, receipts=tuple(receipts.values())), dict(draft.counts), frozenset(draft.asks))
+    return Made(draft.batch(says_new), dict(draft.counts), draft.asks)
 
 
 def _apply(draft: _Draft, finding: Finding, reference: Reference, effect: Effect | Waiting) -> None:
@@ -201,7 +181,7 @@ def _apply(draft: _Draft, finding: Finding, reference: Reference, effect: Effect
             draft.settled.append(finding.settles)
         return
     if effect is Waiting.NO_ADMINS:
-        draft.asks.add(reference.names.chat)
+        draft.asks.setdefault(reference.names.chat, set()).add(reference.key.wa_id)
     if finding.settles is None:
         draft.counts["deferred"] += 1
         draft.deferred[reference.record_id] = Deferred(

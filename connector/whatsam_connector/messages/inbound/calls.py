@@ -4,7 +4,8 @@ from whatsam_connector.journal import CallStep, InboundCall
 from whatsam_connector.messages.batch import NewEvent, NewMessage
 from whatsam_connector.messages.inbound.chats import chat_change, contact_change
 from whatsam_connector.messages.inbound.findings import Finding, Owner, Wants
-from whatsam_connector.messages.inbound.names import chat_names, clamped, event_id, person, row_id
+from whatsam_connector.messages.inbound.names import chat_names, event_id, person
+from whatsam_core.message_ids import derived_message_id, message_at
 
 
 def call(record: InboundCall, owner: Owner, wants: Wants) -> Finding:
@@ -13,9 +14,9 @@ def call(record: InboundCall, owner: Owner, wants: Wants) -> Finding:
         return Finding("call")
     names = chat_names(record.group or record.caller, None if record.group else record.caller_phone)
     caller = person(record.caller, record.caller_phone)
-    said = {"callId": record.call_id, "video": record.video, "rejected": wants.reject_calls}
+    said = {"callId": record.call_id, "video": record.video, "rejecting": wants.reject_calls}
     row = NewMessage(
-        id=row_id(record.timestamp, owner.uid, record.event_id),
+        id=derived_message_id(record.timestamp, owner.uid, record.event_id),
         direction="in",
         chat=names.chat,
         contact=names.contact,
@@ -25,7 +26,7 @@ def call(record: InboundCall, owner: Owner, wants: Wants) -> Finding:
         type="call",
         body={"call": said},
         status="received",
-        at=clamped(record.timestamp),
+        at=message_at(record.timestamp),
         event=NewEvent(
             event_id(owner.uid, record.event_id),
             "call.received",

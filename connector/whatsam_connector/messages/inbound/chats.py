@@ -9,12 +9,11 @@ from whatsam_connector.messages.inbound.findings import Finding, Owner
 from whatsam_connector.messages.inbound.names import (
     ChatNames,
     chat_names,
-    clamped,
     lid_of,
     person,
     phone_of,
-    row_id,
 )
+from whatsam_core.message_ids import derived_message_id, message_at
 
 
 def system_row(
@@ -23,7 +22,7 @@ def system_row(
     """A row of type system; `event` and `kind` make it unique."""
     said = {name: value for name, value in details.items() if value is not None}
     return NewMessage(
-        id=row_id(at, owner.uid, event, kind),
+        id=derived_message_id(at, owner.uid, event, kind),
         direction="in",
         chat=names.chat,
         contact=names.contact,
@@ -33,7 +32,7 @@ def system_row(
         type="system",
         body={"system": {"kind": kind, **said}},
         status="received",
-        at=clamped(at),
+        at=message_at(at),
     )
 
 

@@ -22,14 +22,13 @@ from whatsam_connector.messages.inbound.names import (
     ChatNames,
     bare,
     chat_names,
-    clamped,
     event_id,
     lid_of,
     person,
     phone_of,
-    row_id,
     server_of,
 )
+from whatsam_core.message_ids import derived_message_id, message_at
 
 _STATUS: Final = {3: "delivered", 4: "read", 5: "played"}
 """Values of `WebMessageInfo.status` for messages of ours; everything else is sent."""
@@ -133,7 +132,7 @@ def _message(finding: Finding, info: Any, names: ChatNames, reader: _Reader) -> 
         body["pushName"] = push_name
     secret = content.secret or (info.messageSecret if len(info.messageSecret) == 32 else None)
     row = NewMessage(
-        id=row_id(at, owner.uid, names.contact, wa_id),
+        id=derived_message_id(at, owner.uid, names.contact, wa_id),
         direction="out" if own else "in",
         chat=names.chat,
         contact=names.contact,
@@ -143,7 +142,7 @@ def _message(finding: Finding, info: Any, names: ChatNames, reader: _Reader) -> 
         type=content.type,
         body=body,
         status=_STATUS.get(info.status, "sent") if own else "received",
-        at=clamped(at),
+        at=message_at(at),
         history=True,
         quoted_wa_id=content.quoted_wa_id,
         secret=secret if content.type == "poll" or names.kind == "group" else None,
@@ -176,7 +175,7 @@ def _answers(finding: Finding, info: Any, row: NewMessage, names: ChatNames, rea
         if sender:
             at = time_of(reaction.senderTimestampMS / 1000) or row.at
             change = ReactionChange(
-                names.contact, row.wa_id or "", sender, string(reaction.text)[:64], clamped(at), None
+                names.contact, row.wa_id or "", sender, string(reaction.text)[:64], message_at(at), None
             )
             finding.reactions.append(change)
     poll = row.body.get("poll")
@@ -201,7 +200,7 @@ def _answers(finding: Finding, info: Any, row: NewMessage, names: ChatNames, rea
         if voter:
             at = time_of(update.senderTimestampMS / 1000) or row.at
             picked = chosen(options, update.vote.selectedOptions)
-            finding.votes.append(Vote(target, voter, picked, clamped(at), None))
+            finding.votes.append(Vote(target, voter, picked, message_at(at), None))
 
 
 def _who(key: Any, names: ChatNames, reader: _Reader) -> str:

@@ -24,12 +24,11 @@ from whatsam_connector.messages.inbound.findings import Finding, Owner, Referenc
 from whatsam_connector.messages.inbound.names import (
     ChatNames,
     chat_names,
-    clamped,
     event_id,
     person,
     person_names,
-    row_id,
 )
+from whatsam_core.message_ids import derived_message_id, message_at
 
 _COUNTS: Final[dict[type, str]] = {
     EditContent: "edit",
@@ -81,7 +80,7 @@ def _finding(
             event = reaction_event(
                 event_id(owner.uid, record.event_id), names, content.key.wa_id, sender, content.emoji
             )
-            at = clamped(record.timestamp)  # the sender's own time is his to invent
+            at = message_at(record.timestamp)  # the sender's own time is his to invent
             change = ReactionChange(names.contact, content.key.wa_id, sender, content.emoji, at, event)
             return Finding("reaction", reactions=[change] if content.key.wa_id else [])
         case EphemeralContent():
@@ -100,7 +99,7 @@ def _finding(
                     sender=sender,
                     sender_names=person_names(record.sender, record.sender_phone),
                     from_me=record.from_me,
-                    at=clamped(record.timestamp),
+                    at=message_at(record.timestamp),
                     payload=to_payload(record),
                     event=event_id(owner.uid, record.event_id),
                 ),
@@ -116,11 +115,11 @@ def _row(record: InboundMessage, owner: Owner, wants: Wants, names: ChatNames, c
         body["broadcast"] = True
     if record.server_id is not None:
         body["serverId"] = record.server_id
-    at = clamped(record.timestamp)
+    at = message_at(record.timestamp)
     status = names.kind == "status"
     kind = "message.sent" if record.from_me else "message.received"
     row = NewMessage(
-        id=row_id(at, owner.uid, record.event_id),
+        id=derived_message_id(at, owner.uid, record.event_id),
         direction="out" if record.from_me else "in",
         chat=names.chat,
         contact=names.contact,
@@ -168,10 +167,10 @@ def undecryptable(record: InboundUndecryptable, owner: Owner) -> Finding:
     if record.hidden:
         return Finding("undecryptable")  # a reaction or a vote: nothing that people see
     names = chat_names(record.chat, record.chat_phone)
-    at = clamped(record.timestamp)
+    at = message_at(record.timestamp)
     reason = "unavailable" if record.unavailable else "lost" if record.already_decrypted else "awaited"
     row = NewMessage(
-        id=row_id(at, owner.uid, record.event_id),
+        id=derived_message_id(at, owner.uid, record.event_id),
         direction="out" if record.from_me else "in",
         chat=names.chat,
         contact=names.contact,

@@ -7,16 +7,11 @@ a crash, makes the same ones.
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 PHONE_SERVER: Final = "s.whatsapp.net"
 LID_SERVER: Final = "lid"
-
-_EARLIEST: Final = datetime(2009, 1, 1, tzinfo=UTC)
-"""WhatsApp did not exist before."""
-_LATEST: Final = datetime(2099, 1, 1, tzinfo=UTC)
 
 _KINDS: Final = {
     "g.us": "group",
@@ -80,22 +75,8 @@ def bare(jid: str) -> str:
     return f"{user.split(':', 1)[0]}{at}{server}"
 
 
-def clamped(at: datetime) -> datetime:
-    """WhatsApp's time of a message, within what partitions exist for."""
-    return min(max(at, _EARLIEST), _LATEST)
-
-
-def row_id(at: datetime, *parts: str) -> UUID:
-    """Id of a row: its time in the first 48 bits, like a UUIDv7, the rest a hash of what makes it unique."""
-    milliseconds = int(clamped(at).timestamp() * 1000)
-    value = (milliseconds << 80) | int.from_bytes(_digest(parts)[:10])
-    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
-
-
 def event_id(*parts: str) -> UUID:
-    """Id of an event."""
-    return UUID(bytes=_digest(parts)[:16], version=8)
-
-
-def _digest(parts: tuple[str, ...]) -> bytes:
-    return hashlib.sha256("/".join(parts).encode("utf-8", "surrogatepass")).digest()
+    """Id of an event, or of a record that waits."""
+    digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
+    value = int.from_bytes(digest[:16])
+    return UUID(int=value & ~(0xF << 76 | 0x3 << 62) | (0x8 << 76 | 0x2 << 62))  # version 8: a layout of one's own

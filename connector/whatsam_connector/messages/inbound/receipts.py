@@ -32,6 +32,8 @@ def receipt(record: InboundReceipt, owner: Owner) -> Finding:
                 recipient=recipient,
                 group=group,
                 at=record.timestamp,
+                chat=names.chat,
+                contact=names.contact,
                 event=NewEvent(
                     event_id(owner.uid, record.event_id, wa_id),
                     "message.status",
