@@ -2,7 +2,6 @@
 
 import json
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,18 +11,10 @@ from whatsam_connector.http.bodies import LARGEST_BODY, BodyProblem, read_argume
 from whatsam_connector.http.calls import Address, Calls, Refusal
 from whatsam_connector.http.engine_calls import CallEnd, Declined, EngineCalls, Outcome, Value
 from whatsam_connector.http.health import Health
+from whatsam_connector.http.sending import refusal_answer, send_route
 from whatsam_connector.http.tokens import TokenChecker
-from whatsam_connector.messages.rows import MessageView
 from whatsam_core.metrics import CONTENT_TYPE
 
-_FAILURES = {
-    Refusal.STALE_EPOCH: (409, "STALE_EPOCH", "the session runs here under another epoch; read its status again"),
-    Refusal.NOT_HOLDER: (409, "NOT_HOLDER", "this boot does not hold the session; read its status again"),
-    Refusal.FENCED: (409, "FENCED", "this worker has lost touch with the cluster; the message stays pending"),
-    Refusal.NOT_CONNECTED: (503, "NOT_CONNECTED", "the session is not connected; the message stays pending"),
-    Refusal.UNKNOWN_MESSAGE: (404, "UNKNOWN_MESSAGE", "the session has no such message"),
-    Refusal.DATABASE_UNAVAILABLE: (503, "DATABASE_UNAVAILABLE", "the database does not answer; try again"),
-}
 _CALL_ENDS = {
     CallEnd.UNKNOWN_METHOD: (404, "UNKNOWN_METHOD", "there is no such call"),
     CallEnd.BUSY: (429, "BUSY", "too many calls wait for this session; nothing was done"),
@@ -35,16 +26,15 @@ _BODY_PROBLEMS = {
     BodyProblem.TOO_LARGE: (413, "TOO_LARGE", f"a body has at most {LARGEST_BODY} bytes"),
     BodyProblem.NOT_JSON: (422, "Invalid", "the body must be a JSON object"),
 }
-_WAIT = 5.0
 _CALL_WAIT = 20.0
 _LONGEST_CALL = 60.0
-_LONGEST_WAIT = 30.0
 
 
 def create_app(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker, health: Health) -> FastAPI:
     """The application; the services come from the factory."""
     app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(_session_routes(calls, engine_calls, tokens))
+    app.router.routes.append(send_route(calls, tokens))
+    app.include_router(_session_routes(engine_calls, tokens))
     app.include_router(_health_routes(health))
 
     @app.exception_handler(TokenRefused)
@@ -56,7 +46,7 @@ def create_app(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker, he
     return app
 
 
-def _session_routes(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker) -> APIRouter:
+def _session_routes(engine_calls: EngineCalls, tokens: TokenChecker) -> APIRouter:
     async def caller(authorization: Annotated[str | None, Header()] = None) -> None:
         await tokens.check(authorization)
 
@@ -66,19 +56,6 @@ def _session_routes(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecke
         return Address(uid, x_whatsam_epoch, x_whatsam_boot)
 
     router = APIRouter(prefix="/sessions/{uid}", dependencies=[Depends(caller)])
-
-    @router.post("/messages/{message}/send")
-    async def send(  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
-        uid: str,
-        message: UUID,
-        x_whatsam_epoch: Annotated[int, Header()],
-        x_whatsam_boot: Annotated[str, Header()],
-        wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT)] = _WAIT,
-    ) -> Response:
-        outcome = await calls.send(Address(uid, x_whatsam_epoch, x_whatsam_boot), message, wait)
-        if isinstance(outcome, Refusal):
-            return _failure(*_FAILURES[outcome])
-        return JSONResponse(_wire(outcome), status_code=200 if outcome.settled else 202)
 
     @router.post("/calls/{method}")
     async def call(  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
@@ -105,7 +82,7 @@ def _call_answer(outcome: Outcome) -> Response:
         case CallEnd():
             return _failure(*_CALL_ENDS[outcome])
         case Refusal():
-            return _failure(*_FAILURES[outcome])
+            return refusal_answer(outcome)
 
 
 def _health_routes(health: Health) -> APIRouter:
@@ -132,16 +109,6 @@ def _health_routes(health: Health) -> APIRouter:
         return Response(health.exposition(), media_type=CONTENT_TYPE)
 
     return router
-
-
-def _wire(view: MessageView) -> dict[str, str | None]:
-    return {
-        "messageId": str(view.id),
-        "status": view.status,
-        "waId": view.wa_id,
-        "timestamp": view.timestamp.isoformat() if view.timestamp else None,
-        "error": view.error,
-    }
 
 
 def _failure(status: int, code: str, message: str) -> Response:

@@ -5,6 +5,8 @@ A token says who called; whether the call is for the right holder is checked by 
 """
 
 import asyncio
+import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +24,9 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 """What kube-apiserver signs with. Never `none`, never a symmetric one: the key is public."""
 _KEEP = 3600.0
 """Seconds after which keys are asked for again although all tokens match: rotated keys must go some day."""
+_BELIEVED = 30.0
+"""Seconds for which a token that was good is not verified again; keys are withdrawn much more slowly than that."""
+_MOST_REMEMBERED = 64
 _LEAST_PAUSE = 10.0
 """Seconds between two questions for keys: tokens with invented key ids must not become load for the API server."""
 
@@ -51,9 +56,21 @@ class TokenChecker:
         self._keys: _Keys | None = None
         self._asked_at: float | None = None
         self._asking = asyncio.Lock()
+        self._good: dict[bytes, float] = {}
+        """Digests of tokens that were good, and until when that is believed: a caller shows the same one every time."""
 
     async def check(self, authorization: str | None) -> None:
         """Raises `TokenRefused` (not a good token) or `TokenForbidden` (good, of somebody else)."""
+        digest = hashlib.sha256((authorization or "").encode("utf-8", "surrogateescape")).digest()
+        if self._good.get(digest, 0.0) > self._monotonic():
+            return
+        expires = await self._check(authorization)
+        if len(self._good) >= _MOST_REMEMBERED:
+            self._good.clear()
+        self._good[digest] = self._monotonic() + min(_BELIEVED, expires - time.time())
+
+    async def _check(self, authorization: str | None) -> float:
+        """When the token expires (seconds since 1970)."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise TokenRefused("a bearer token is needed")
@@ -78,6 +95,7 @@ class TokenChecker:
             raise TokenRefused(f"the token is not accepted: {type(error).__name__}") from error
         if claims["sub"] != self._subject:
             raise TokenForbidden("this service account may not call a connector")
+        return float(claims["exp"])
 
     async def warm_up(self) -> bool:
         """Fetch the keys before the first call needs them. Whether they are there."""
