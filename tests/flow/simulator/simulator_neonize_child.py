@@ -110,7 +110,15 @@ def mark_read(client: NewClient, id: str) -> None:
 
 def evaluate(client: NewClient, expression: str, **variables: Any) -> Any:
     """Any call of neonize: an expression of `client`, `jid`, `received`, and what the test passes."""
-    names = {**vars(enum), "waE2E": waE2E, "client": client, "jid": build_jid, "received": received, **variables}
+    names = {
+        **vars(enum),
+        "MessageToDict": MessageToDict,
+        "waE2E": waE2E,
+        "client": client,
+        "jid": build_jid,
+        "received": received,
+        **variables,
+    }
     return eval(expression, names)  # noqa: S307  the expression is the test's own
 
 
