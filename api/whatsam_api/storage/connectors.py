@@ -135,7 +135,7 @@ class ConnectorClient:
         return _outcome(answer, assignment.worker)
 
     def _sends(self) -> aiohttp.ClientSession:
-        """The client of sends: it costs a fifth of the other one's time. Made at its first use, because it needs the loop."""
+        """The client of sends: it takes a fifth of the other one's time. Made at its first use: it needs the loop."""
         if self._for_sends is None:
             connections = aiohttp.TCPConnector(limit=0, limit_per_host=100, keepalive_timeout=25)
             self._for_sends = aiohttp.ClientSession(
