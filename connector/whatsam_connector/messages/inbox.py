@@ -39,8 +39,6 @@ from whatsam_connector.messages.rules import Receipt
 from whatsam_connector.messages.stretch import read_stretch
 from whatsam_core.logging import get_logger
 
-__all__ = ["Inbox", "InboxOwner", "MessageSink"]
-
 _log = get_logger(__name__)
 
 _RETRY = 1.0
@@ -88,7 +86,7 @@ class Inbox:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`on_receipts`: receipts have come for messages that no row has (yet)."""
-        self.owner = owner
+        self._owner = owner
         self._folder = folder
         self._sink = sink
         self._receipts = receipts
@@ -108,6 +106,11 @@ class Inbox:
         self._behind = False
 
     @property
+    def owner(self) -> InboxOwner:
+        """Whose journal it is, and what is known of the owner's wishes and names."""
+        return self._owner
+
+    @property
     def behind(self) -> bool:
         """Whether records wait for PostgreSQL."""
         return self._behind
@@ -118,11 +121,11 @@ class Inbox:
 
     def want(self, wants: Wants) -> None:
         """What the session's owner wants from now on."""
-        self.owner = replace(self.owner, wants=wants)
+        self._owner = replace(self._owner, wants=wants)
 
     def named(self, *own: str) -> None:
         """The account's JIDs, with or without devices."""
-        self.owner = replace(self.owner, own=tuple(dict.fromkeys(bare(jid) for jid in own if jid)))
+        self._owner = replace(self._owner, own=tuple(dict.fromkeys(bare(jid) for jid in own if jid)))
 
     def link(self, engine: Caller | None) -> None:
         """The engine that is connected and may be asked; None: none is."""

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from whatsam_connector.messages.inbox import Inbox, InboxOwner, MessageSink
+from whatsam_connector.messages.inbox import Inbox, MessageSink
+from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_core.logging import get_logger
 

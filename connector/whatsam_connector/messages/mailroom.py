@@ -9,7 +9,8 @@ from whatsam_connector.clock import Clock
 from whatsam_connector.errors import DatabaseUnavailable
 from whatsam_connector.messages.batch import Batch, ReceiptFor
 from whatsam_connector.messages.desk import BatchRows, Desk
-from whatsam_connector.messages.inbox import Inbox, InboxOwner, MessageSink
+from whatsam_connector.messages.inbox import Inbox, MessageSink
+from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.outbox import Outbox, OutgoingRows
 from whatsam_connector.messages.prepared import MessagePreparer
 from whatsam_connector.messages.receipts import UnknownReceipts
@@ -92,7 +93,9 @@ class Mailroom:
             hurry=lambda: self._hurry(owner.uid),
             count=self._count_out,
         )
-        inbox = Inbox(owner, journal, self._rows, receipts, on_receipts=outbox.wake, count=self._count_in)
+        inbox = Inbox(
+            owner, journal, self._rows, receipts, on_receipts=outbox.wake, count=self._count_in, now=self._clock.now
+        )
         return inbox, outbox
 
     async def _apply(self, owner: InboxOwner, receipt: Receipt) -> None:

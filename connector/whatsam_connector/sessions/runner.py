@@ -13,7 +13,7 @@ from typing import Any
 
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import Fenced, ProxyUnusable
-from whatsam_connector.messages.inbox import InboxOwner
+from whatsam_connector.messages.inbox_owner import InboxOwner, wants_of
 from whatsam_connector.sessions import effects, inputs
 from whatsam_connector.sessions.debugging import wants_debug
 from whatsam_connector.sessions.effects import Effect
@@ -28,6 +28,7 @@ from whatsam_connector.sessions.timings import SessionTimings, backoff
 from whatsam_connector.sessions.transitions import step
 from whatsam_connector.state import Prepared, PrepareOutcome, Replicated, SessionIdentity
 from whatsam_connector.supervision import (
+    Connected,
     EngineError,
     EngineExit,
     EngineRefused,
@@ -37,6 +38,7 @@ from whatsam_connector.supervision import (
     KeysUploaded,
     MemberEvent,
     MoveWanted,
+    Paired,
     PairingRequest,
 )
 from whatsam_core.errors import WhatsamError
@@ -63,6 +65,8 @@ class RunnerTools:
     starts: asyncio.Semaphore
     """Bounds how many sessions restore at the same time; how many start is the pool's affair."""
     places: Callable[[str], SessionPlaces]
+    media_max_bytes: int = 64 * 1024 * 1024
+    """Largest file that the platform lets a session download."""
     count_exit: Callable[[str], None] = lambda _reason: None
     chance: Callable[[], float] = random.random
 
@@ -85,8 +89,14 @@ class SessionRunner:
             last_connected_at=session.status.last_connected_at,
         )
         self._places = tools.places(self.uid)
-        self._owner = InboxOwner(session=self.key, tenant=session.spec.tenant, uid=self.uid)
-        self._inbox, self.outbox = tools.mailroom.open(self._owner, self._places.journal, holder.epoch)
+        owner = InboxOwner(
+            session=self.key,
+            tenant=session.spec.tenant,
+            uid=self.uid,
+            wants=wants_of(session.spec, tools.media_max_bytes),
+        )
+        self._inbox, self.outbox = tools.mailroom.open(owner, self._places.journal, holder.epoch)
+        self._inbox.named(session.status.jid or "")
         self.outbox.pace(session.spec.pacing)
         self._writer = StatusWriter(tools.objects, session, holder, tools.clock, self._lost, chance=tools.chance)
         self._inputs: asyncio.Queue[Input | _Forgotten | _Broken] = asyncio.Queue()
@@ -110,6 +120,10 @@ class SessionRunner:
         """The watch has a newer object of this session under this epoch."""
         self._writer.observe(session)
         self.outbox.pace(session.spec.pacing)
+        before = self._inbox.owner
+        self._inbox.want(wants_of(session.spec, self._tools.media_max_bytes))
+        if self._inbox.owner != before and self._places.folder.is_dir():
+            self._write_owner()
         if self._asked_pairing is not None and session.spec.pairing != self._asked_pairing:
             self.push(inputs.PairingAskedAnew())
         if self._engine is not None and session.spec.proxy_secret_ref != self._asked_proxy:
@@ -194,8 +208,10 @@ class SessionRunner:
     def _let_messages_through(self) -> None:
         if self.state.may_send and self._engine is not None:
             self.outbox.link(self._engine)
+            self._inbox.link(self._engine)
         else:
             self.outbox.unlink()
+            self._inbox.link(None)
 
     def _carry_out(self, effect: Effect) -> None:  # one arm for each effect
         match effect:
@@ -326,6 +342,9 @@ class SessionRunner:
             # Somebody may use them at once; what they do with us must not be answered before the store has them.
             self.outbox.inbound(self._tools.clock.monotonic())
             return
+        if isinstance(event, Connected | Paired):
+            self._inbox.named(event.jid, event.lid)
+            self._write_owner()
         happened = translate(event)
         if happened is not None:
             self.push(happened)
@@ -406,8 +425,7 @@ class SessionRunner:
 
     def _write_owner(self) -> None:
         self._places.folder.mkdir(parents=True, exist_ok=True)
-        owner = {"session": self._owner.session, "tenant": self._owner.tenant, "uid": self._owner.uid}
-        self._places.owner.write_text(json.dumps(owner))
+        self._places.owner.write_text(json.dumps(self._inbox.owner.described()))
 
     async def _end_all(self, tasks: list[asyncio.Task[None]]) -> None:
         for timer in tuple(self._timers):

@@ -17,7 +17,8 @@ from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
 from whatsam_connector.journal import InboundMessage, InboundReceipt, InboundUndecryptable, ReceiptKind, Writer
 from whatsam_connector.journal.payload import from_payload
 from whatsam_connector.messages.batch import Batch, NewMessage, ReceiptFor, Recorded
-from whatsam_connector.messages.inbox import Inbox, InboxOwner
+from whatsam_connector.messages.inbox import Inbox
+from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.leftovers import take_over_for_ever
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_connector.messages.rules import OutStatus
