@@ -22,7 +22,7 @@ MOST_MEMBERS = 1023
 Which = Annotated[str, Path(min_length=5, max_length=64, description="Digits followed by @g.us.")]
 Address = Annotated[str, StringConstraints(min_length=5, max_length=64)]
 Link = Annotated[str, StringConstraints(min_length=6, max_length=200)]
-Subject = Annotated[Writable, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Subject = Annotated[Writable, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"\S")]
 Timer = Literal[0, 86_400, 604_800, 7_776_000]
 """Seconds that WhatsApp's apps know: off, 1, 7 and 90 days."""
 

@@ -19,7 +19,7 @@ Which = Annotated[str, Path(min_length=5, max_length=64, description="Digits fol
 class NewsletterWish(Wire):
     """A new newsletter."""
 
-    name: Annotated[Writable, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    name: Annotated[Writable, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"\S")]
     description: Annotated[Writable, StringConstraints(max_length=2048)] | None = None
     picture: Annotated[Base64Bytes, Field(description="A picture in base64.")] | None = None
 

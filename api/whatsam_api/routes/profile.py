@@ -20,7 +20,9 @@ Audience = Literal["all", "contacts", "contact_blacklist", "none"]
 class ProfileWish(Wire):
     """What is to be changed."""
 
-    name: Annotated[Writable, StringConstraints(min_length=1, max_length=25, strip_whitespace=True)] | None = None
+    name: (
+        Annotated[Writable, StringConstraints(min_length=1, max_length=25, strip_whitespace=True, pattern=r"\S")] | None
+    ) = None
     """WhatsApp's apps take 25 characters."""
     about: Annotated[Writable, StringConstraints(max_length=139)] | None = None
     picture: Base64Bytes | None = None
