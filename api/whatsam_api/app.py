@@ -24,6 +24,7 @@ from whatsam_api.routes import (
     operations,
     pairing,
     profile,
+    sending,
     sessions,
 )
 from whatsam_core.logging import get_logger
@@ -43,7 +44,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         lifespan=lifespan,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
-    for part in (auth, sessions, pairing, messages, *DIRECTORY, api_keys):
+    for part in (auth, sessions, pairing, sending, messages, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.add_middleware(BodyLimit)
@@ -52,6 +53,8 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_crashed)
+    describe = app.openapi
+    app.openapi = lambda: sending.described(describe())
     return app
 
 

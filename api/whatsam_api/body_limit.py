@@ -20,8 +20,9 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, or answer 413."""
         announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if announced.isdecimal() and int(announced) > LARGEST:
-            problem = Problem(code="TOO_LARGE", message=f"a body has at most {LARGEST} bytes")
+        largest = _largest(scope)
+        if announced.isdecimal() and int(announced) > largest:
+            problem = Problem(code="TOO_LARGE", message=f"a body has at most {largest} bytes")
             refusal = Failure(error=problem, request_id="").model_dump(mode="json", by_alias=True)
             await JSONResponse(refusal, status_code=413, headers={"Connection": "close"})(scope, receive, send)
             return
@@ -31,8 +32,20 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > LARGEST:
-                raise HTTPException(413, f"a body has at most {LARGEST} bytes")
+            if received > largest:
+                raise HTTPException(413, f"a body has at most {largest} bytes")
             return message
 
         await self._app(scope, bounded, send)
+
+
+def _largest(scope: Scope) -> int:
+    """Messages may carry a file: as a part of a form, which goes to disk, or in base64, which is held in memory."""
+    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/send"):
+        return LARGEST
+    context = getattr(scope["app"].state, "context", None)
+    if context is None:
+        return LARGEST
+    if Headers(scope=scope).get("content-type", "").startswith("multipart/"):
+        return LARGEST + context.settings.media_max_bytes
+    return LARGEST + context.settings.media_base64_max_bytes * 4 // 3

@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 
+from whatsam_api.services.acceptance import Acceptance
 from whatsam_api.services.api_keys import ApiKeyService
 from whatsam_api.services.directory import DirectoryService
+from whatsam_api.services.gestures import Gestures
 from whatsam_api.services.groups import GroupService
 from whatsam_api.services.health import HealthService
 from whatsam_api.services.identity import IdentityService
+from whatsam_api.services.link_previews import LinkPreviews
+from whatsam_api.services.media_intake import MediaIntake
 from whatsam_api.services.messages import MessageService
 from whatsam_api.services.newsletters import NewsletterService
+from whatsam_api.services.outgoing import OutgoingService
 from whatsam_api.services.profile import ProfileService
 from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.services.row_cleanup import RowCleanup
@@ -18,12 +23,16 @@ from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.database import Database
+from whatsam_api.storage.ffmpeg import Ffmpeg
+from whatsam_api.storage.guarded_http import GuardedHttp
 from whatsam_api.storage.limits import LimitStore
 from whatsam_api.storage.locks import TenantLocks
+from whatsam_api.storage.media import MediaStore
 from whatsam_api.storage.messages import MessageStore
 from whatsam_api.storage.sessions import SessionStore
 from whatsam_api.storage.users import UserStore
 from whatsam_core.storage.cluster import Cluster
+from whatsam_core.storage.objects import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,11 @@ class ProcessContext:
     groups: GroupService
     profile: ProfileService
     newsletters: NewsletterService
+    media: MediaStore | None
+    """None: there is no object store."""
+    intake: MediaIntake
+    outgoing: OutgoingService
+    gestures: Gestures
 
 
 async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
@@ -58,21 +72,48 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     connectors = ConnectorClient(settings.connector_token_file)
     calls = SessionCalls(connectors, settings.call_wait_seconds)
     keys = ApiKeyService(key_rows)
+    rate_limits = RateLimits(settings, limits)
+    media, http = _media_store(settings), GuardedHttp(settings.fetch_allowed_networks)
+    intake = MediaIntake(
+        media,
+        http,
+        Ffmpeg.find(settings.ffmpeg),
+        most_bytes=settings.media_max_bytes,
+        most_base64_bytes=settings.media_base64_max_bytes,
+    )
+    acceptance = Acceptance(rows, connectors, settings.send_wait_seconds)
     return ProcessContext(
         settings=settings,
         database=database,
         cluster=cluster,
         connectors=connectors,
-        limits=RateLimits(settings, limits),
+        limits=rate_limits,
         health=HealthService(database, session_store, limits),
         session_store=session_store,
         identity=IdentityService(settings, users, key_rows),
         sessions=SessionService(session_store, TenantLocks(database), keys),
-        messages=MessageService(rows, connectors, settings.send_wait_seconds),
+        messages=MessageService(rows),
         keys=keys,
         cleanup=RowCleanup(session_store, users, rows, key_rows),
         directory=DirectoryService(calls),
         groups=GroupService(calls),
         profile=ProfileService(calls),
         newsletters=NewsletterService(calls),
+        media=media,
+        intake=intake,
+        outgoing=OutgoingService(rows, acceptance, rate_limits, intake, LinkPreviews(http)),
+        gestures=Gestures(rows, calls),
     )
+
+
+def _media_store(settings: ApiSettings) -> MediaStore | None:
+    if settings.s3_url is None or settings.s3_access_key is None or settings.s3_secret_key is None:
+        return None
+    objects = ObjectStore(
+        settings.s3_url,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+        settings.s3_bucket,
+        settings.s3_region,
+    )
+    return MediaStore(objects, settings.installation_id, encrypt=settings.media_encryption != "none")

@@ -69,6 +69,8 @@ def _lifespan(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContext
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await context.connectors.close()
+                if context.media is not None:
+                    await context.media.close()
                 await context.database.close()
                 tracing.shut_down()
 

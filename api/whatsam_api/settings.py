@@ -90,8 +90,6 @@ class ApiSettings(ProcessSettings):
     """Largest file, in bytes, that is taken from a caller."""
     media_base64_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest file, in bytes, that is taken as base64: unlike uploads and URLs it is held in memory."""
-    media_folder: Path | None = None
-    """Where files lie while they are checked and converted; without it the system's temporary folder."""
     fetch_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that URLs of tenants may reach although they are not public, such as 10.1.0.0/16,10.2.0.0/16."""
     ffmpeg: Path | None = None

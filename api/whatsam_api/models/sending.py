@@ -23,7 +23,7 @@ class MediaSource(Wire):
     """Where a file comes from: exactly one of `url` and `base64`; an upload is the part `file` of a multipart form."""
 
     url: Annotated[str, StringConstraints(max_length=MAX_URL)] | None = None
-    base64: Annotated[str, Field(repr=False)] | None = None
+    base64: str | None = None
     mimetype: Annotated[Writable, StringConstraints(max_length=255)] | None = None
     """Counts only where the bytes do not tell, such as for text files."""
     file_name: Annotated[Writable, StringConstraints(min_length=1, max_length=255)] | None = None

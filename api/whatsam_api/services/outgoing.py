@@ -1,0 +1,392 @@
+"""Messages of every kind on their way out: what a caller asked for becomes the body of a row.
+
+A row names everything that the connector needs: files are in the object store, numbers are JIDs, other messages are
+named by their rows, so that a message that is not sent yet can be answered, too.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from whatsam_api.errors import CannotChange, InvalidField, MediaNotReady, MessageNotFound, QuotaExceeded
+from whatsam_api.models.limits import Allowance
+from whatsam_api.models.messages import MessageRow
+from whatsam_api.models.sending import (
+    CaptionedMessage,
+    ContactMessage,
+    Content,
+    Edit,
+    FileMessage,
+    LiveLocationMessage,
+    LocationMessage,
+    PollMessage,
+    ReactionMessage,
+    Sendable,
+    TextMessage,
+)
+from whatsam_api.policies.recipients import recipient
+from whatsam_api.policies.row_names import is_row_id
+from whatsam_api.services.acceptance import Acceptance, Outcome, refuse_hopeless, row_key
+from whatsam_api.services.identity import Principal
+from whatsam_api.services.link_previews import LinkPreviews
+from whatsam_api.services.media_intake import Accepted, Incoming, MediaIntake
+from whatsam_api.services.rate_limits import RateLimits
+from whatsam_api.storage.messages import MessageStore
+from whatsam_core.messages import (
+    BODIES,
+    MEDIA_TYPES,
+    MESSAGE_SECRET_BYTES,
+    EditBody,
+    InvalidBody,
+    MessageType,
+    OutgoingBody,
+    ReactionBody,
+    RevokeBody,
+    dump_body,
+    parse_body,
+)
+from whatsam_core.resources import WhatsAppSession
+
+_QUOTED_TEXT: Final = 1024
+"""Characters of a quoted message that are shown again."""
+_EDITABLE: Final = frozenset(
+    {MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.DOCUMENT, MessageType.GIF}
+)
+_FORWARDABLE: Final = frozenset(BODIES) - {
+    MessageType.REACTION,
+    MessageType.EDIT,
+    MessageType.REVOKE,
+    MessageType.POLL,
+    MessageType.LIVE_LOCATION,
+}
+_MARKS: Final = frozenset({MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE})
+"""Rows that are no messages of their own in the chat."""
+_GROUP: Final = "@g.us"
+_CONTENT_FIELDS: Final = (
+    "text", "caption", "media", "width", "height", "seconds", "thumbnail", "waveform", "pages", "animated", "location",
+    "contacts", "preview",
+)  # fmt: skip
+"""What a forwarded message keeps of the first one."""
+
+
+Make = Callable[[], Awaitable[dict[str, Any]]]
+"""Makes the body of a row, once nothing speaks against it."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """One call that wants a row."""
+
+    caller: Principal
+    session: WhatsAppSession
+    chat: str
+    kind: str
+    key: str | None
+    asked: Any
+    """What the caller said, for the comparison with an earlier call of the same key."""
+    make: Make
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was accepted, and what is left of the hour's messages; None: no limit, or it was there before."""
+
+    outcome: Outcome
+    allowance: Allowance | None
+
+
+class OutgoingService:
+    """Accepts messages of sessions that the caller was found to own."""
+
+    def __init__(
+        self,
+        messages: MessageStore,
+        acceptance: Acceptance,
+        limits: RateLimits,
+        intake: MediaIntake,
+        previews: LinkPreviews,
+    ) -> None:
+        self._messages = messages
+        self._acceptance = acceptance
+        self._limits = limits
+        self._intake = intake
+        self._previews = previews
+
+    async def send(
+        self,
+        caller: Principal,
+        session: WhatsAppSession,
+        wanted: Sendable,
+        *,
+        key: str | None,
+        incoming: Incoming | None = None,
+        folder: Path | None = None,
+    ) -> Sent:
+        """Accept a message. `incoming`: its file, where it came with the call; `folder`: where that lies."""
+        if isinstance(wanted, ReactionMessage):
+            return await self._react(caller, session, wanted, key)
+        to = recipient(wanted.to)
+        if isinstance(wanted, FileMessage) and incoming is None and wanted.media is None:
+            raise InvalidField("media", "give a URL, base64, or upload the file as part 'file' of a form")
+
+        async def body() -> dict[str, Any]:
+            if isinstance(wanted, TextMessage) and not wanted.link_preview and not _surrounded(wanted):
+                return {"text": wanted.text}
+            parts = await self._content(session, wanted)
+            if isinstance(wanted, FileMessage):
+                parts |= await self._file(session, wanted, incoming, folder)
+            elif isinstance(wanted, TextMessage):
+                parts |= {"text": wanted.text}
+                if wanted.link_preview:
+                    preview = await self._previews.preview(wanted.text)
+                    parts |= {"link_preview": True, "preview": preview}
+            else:
+                parts |= _plain_parts(wanted)
+            return dump_body(BODIES[wanted.type].model_validate(parts))
+
+        asked: Any = None
+        if key is not None:
+            uploaded = None if incoming is None else await asyncio.to_thread(_hash_of, incoming.path)
+            asked = (wanted.model_dump(mode="json", exclude_defaults=True), uploaded)
+        return await self._accept(_Wish(caller, session, to, wanted.type, key, asked, body))
+
+    async def edit(
+        self, caller: Principal, session: WhatsAppSession, message: str, wanted: Edit, key: str | None
+    ) -> Sent:
+        """Give a message of this session a new text. Raises `MessageNotFound`, `CannotChange`."""
+        row = await self._existing(session, message)
+        if row.direction != "out" or row.type not in _EDITABLE:
+            raise CannotChange("only texts and captions that this session sent can be edited")
+        _refuse_dead(row)
+        body = EditBody(
+            text=wanted.text, mentions=[recipient(one) for one in wanted.mentions], target=_target(session, row)
+        )
+        asked = (wanted.model_dump(mode="json"), str(row.id))
+        return await self._accept(_Wish(caller, session, row.chat, MessageType.EDIT, key, asked, _ready(body)))
+
+    async def revoke(self, caller: Principal, session: WhatsAppSession, message: str, key: str | None) -> Sent:
+        """Delete a message for everyone. Raises `MessageNotFound`, `CannotChange`."""
+        row = await self._existing(session, message)
+        if row.direction != "out" and not row.chat.endswith(_GROUP):
+            raise CannotChange("messages of others can be deleted by administrators of a group only")
+        if row.type in _MARKS:
+            raise CannotChange("this is no message of its own; take a reaction back with an empty one")
+        _refuse_dead(row)
+        body = RevokeBody(target=_target(session, row))
+        asked = str(row.id)
+        return await self._accept(_Wish(caller, session, row.chat, MessageType.REVOKE, key, asked, _ready(body)))
+
+    async def forward(
+        self, caller: Principal, session: WhatsAppSession, message: str, to: str, key: str | None
+    ) -> Sent:
+        """Send a message on. Raises `MessageNotFound`, `CannotChange`, `MediaNotReady`."""
+        row = await self._existing(session, message)
+        if row.type not in _FORWARDABLE or row.body.get("viewOnce") or row.deleted_at is not None:
+            raise CannotChange("messages of this kind cannot be forwarded")
+        chat = recipient(to)
+        body = _forwarded(row)
+        asked = ("forward", str(row.id))
+        return await self._accept(_Wish(caller, session, chat, row.type, key, asked, _ready(body)))
+
+    async def _react(
+        self, caller: Principal, session: WhatsAppSession, wanted: ReactionMessage, key: str | None
+    ) -> Sent:
+        row = await self._existing(session, wanted.message_id, "messageId")
+        if row.type in _MARKS:
+            raise CannotChange("this is no message that can be reacted to")
+        if wanted.to is not None and recipient(wanted.to) not in (row.chat, row.contact):
+            raise InvalidField("to", "the message is in another chat")
+        _refuse_dead(row)
+        body = ReactionBody.model_validate({"reaction": {"emoji": wanted.emoji}, "target": _target(session, row)})
+        asked = (wanted.emoji, str(row.id))
+        return await self._accept(_Wish(caller, session, row.chat, MessageType.REACTION, key, asked, _ready(body)))
+
+    # --- the row ------------------------------------------------------------------------------------------------------
+
+    async def _accept(self, wish: _Wish) -> Sent:
+        """Look for an earlier call with the same key, count, make the body, write the row, wake the holder."""
+        fingerprint = _fingerprint(wish) if wish.key is not None else None
+        if wish.key is not None and fingerprint is not None:
+            first = await self._acceptance.repeated(wish.session, wish.key, fingerprint)
+            if first is not None:
+                return Sent(first, None)
+        refuse_hopeless(wish.session)
+        allowance = await self._limits.messages(wish.caller)
+        if allowance is not None and not allowance.allowed:
+            wait = max(1, round(allowance.reset - time.time()))
+            raise QuotaExceeded(f"the tier allows {allowance.limit} messages an hour", retry_after=wait)
+        body = await wish.make()
+        if fingerprint is not None:
+            body["fingerprint"] = fingerprint
+        secret = body.get("poll", {}).get("secret")
+        outcome = await self._acceptance.accept(
+            wish.session,
+            chat=wish.chat,
+            kind=wish.kind,
+            body=body,
+            key=wish.key,
+            secret=base64.b64decode(secret) if secret else None,
+            quoted_wa_id=body.get("quoted", {}).get("waId"),
+        )
+        return Sent(outcome, allowance)
+
+    async def _content(self, session: WhatsAppSession, wanted: Content) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        if wanted.mentions:
+            parts["mentions"] = [recipient(one) for one in wanted.mentions]
+        if wanted.quoted_message_id is not None:
+            row = await self._existing(session, wanted.quoted_message_id, "quotedMessageId")
+            if row.type in _MARKS:
+                raise InvalidField("quotedMessageId", "this is no message that can be answered")
+            own = row.direction == "out"
+            parts["quoted"] = {
+                "message_id": row.id,
+                "wa_id": row.wa_id,
+                "sender": _own_jid(session) if own else row.sender,
+                "from_me": own,
+                "type": row.type,
+                "text": str(row.body.get("text") or row.body.get("caption") or "")[:_QUOTED_TEXT],
+            }
+        return parts
+
+    async def _file(
+        self, session: WhatsAppSession, wanted: FileMessage, incoming: Incoming | None, folder: Path | None
+    ) -> dict[str, Any]:
+        kind, tenant = MessageType(_type_of(wanted)), session.spec.tenant
+        if incoming is not None and folder is not None:
+            accepted = await self._intake.accept(tenant, kind, _named(incoming, wanted), folder)
+        else:
+            async with self._intake.turn() as place:
+                if wanted.media is None:
+                    raise InvalidField("media", "a file is missing")
+                incoming = await self._intake.from_source(place, wanted.media)
+                accepted = await self._intake.accept(tenant, kind, _named(incoming, wanted), place)
+        return _file_parts(wanted, accepted)
+
+    async def _existing(self, session: WhatsAppSession, name: str, field: str | None = None) -> MessageRow:
+        """The message of this session with the given row id or WhatsApp id."""
+        tenant, key = session.spec.tenant, row_key(session)
+        if is_row_id(name):
+            row = await self._messages.get(tenant, key, UUID(name))
+        else:
+            row = await self._messages.by_wa_id(tenant, key, name)
+        if row is not None:
+            return row
+        if field is None:
+            raise MessageNotFound("there is no such message in this session")
+        raise InvalidField(field, "there is no such message in this session")
+
+
+def _type_of(wanted: Any) -> str:
+    return str(wanted.type)
+
+
+def _surrounded(wanted: Content) -> bool:
+    return bool(wanted.mentions) or wanted.quoted_message_id is not None
+
+
+def _ready(body: OutgoingBody) -> Make:
+    async def made() -> dict[str, Any]:
+        return dump_body(body)
+
+    return made
+
+
+def _named(incoming: Incoming, wanted: FileMessage) -> Incoming:
+    return Incoming(incoming.path, incoming.declared, wanted.file_name or incoming.file_name)
+
+
+def _file_parts(wanted: FileMessage, accepted: Accepted) -> dict[str, Any]:
+    look = accepted.look
+    parts: dict[str, Any] = {
+        "media": accepted.media,
+        "width": look.width,
+        "height": look.height,
+        "seconds": look.seconds,
+        "thumbnail": look.thumbnail,
+        "waveform": look.waveform,
+        "animated": look.animated,
+        "view_once": getattr(wanted, "view_once", False),
+    }
+    if isinstance(wanted, CaptionedMessage) and wanted.caption:
+        parts["caption"] = wanted.caption
+    return parts
+
+
+def _plain_parts(wanted: Any) -> dict[str, Any]:
+    if isinstance(wanted, PollMessage):
+        secret = base64.b64encode(secrets.token_bytes(MESSAGE_SECRET_BYTES)).decode()
+        return {"poll": {**wanted.poll.model_dump(), "secret": secret}}
+    if isinstance(wanted, ContactMessage):
+        cards = [
+            {"name": card.name, "vcard": card.vcard}
+            if card.phone is None
+            else {"name": card.name, "phone": recipient(card.phone).partition("@")[0]}
+            for card in wanted.contacts
+        ]
+        return {"contacts": cards}
+    if isinstance(wanted, LiveLocationMessage):
+        return {"location": wanted.location.model_dump(), "caption": wanted.caption}
+    if isinstance(wanted, LocationMessage):
+        return {"location": wanted.location.model_dump()}
+    raise InvalidField("type", "messages of this type cannot be sent")
+
+
+def _target(session: WhatsAppSession, row: MessageRow) -> Any:
+    own = row.direction == "out"
+    return {
+        "message_id": row.id,
+        "wa_id": row.wa_id,
+        "sender": _own_jid(session) if own else row.sender,
+        "from_me": own,
+        "type": row.type,
+    }
+
+
+def _own_jid(session: WhatsAppSession) -> str | None:
+    """Without the device."""
+    user, _, server = (session.status.jid or "").partition("@")
+    return f"{user.partition(':')[0]}@{server}" if server else None
+
+
+def _refuse_dead(row: MessageRow) -> None:
+    if row.deleted_at is not None:
+        raise CannotChange("the message was deleted")
+    if row.status == "failed" or (row.wa_id is None and row.direction == "in"):
+        raise CannotChange("the message was never sent")
+
+
+def _forwarded(row: MessageRow) -> OutgoingBody:
+    body = {name: row.body[name] for name in _CONTENT_FIELDS if row.body.get(name) is not None}
+    if row.type in MEDIA_TYPES:
+        media = row.body.get("media") or {}
+        known = row.media or {}
+        found = {**known, **media}
+        if "sha256" not in found or known.get("state", "stored") != "stored":
+            raise MediaNotReady("the file of this message is not in the store (yet); try again, or send it anew")
+        body["media"] = {name: found[name] for name in ("sha256", "size", "mimetype", "fileName") if found.get(name)}
+    body["forwarded"] = True
+    body["forwardingScore"] = int(row.body.get("forwardingScore") or 0) + (1 if row.body.get("forwarded") else 0)
+    try:
+        return parse_body(row.type, body)
+    except InvalidBody as error:
+        raise CannotChange("this message cannot be forwarded") from error
+
+
+def _fingerprint(wish: _Wish) -> str:
+    """What tells two calls with one Idempotency-Key apart."""
+    text = json.dumps([wish.chat, wish.kind, wish.asked], sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
