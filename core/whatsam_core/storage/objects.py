@@ -235,6 +235,21 @@ class ObjectStore:
         finally:
             given_up.set()
 
+    async def get_part(self, key: str, offset: int, length: int, *, timeout: float | None = None) -> bytes:
+        """`length` bytes from `offset` on, fewer at the end of the object. Raises `ObjectMissing`."""
+
+        def work() -> bytes:
+            response = self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length)
+            with closing(response):
+                data = response.read()
+            response.release_conn()
+            expected = response.headers.get("Content-Length")
+            if expected is not None and int(expected) != len(data):
+                raise urllib3.exceptions.IncompleteRead(len(data), int(expected) - len(data))
+            return data
+
+        return await self._run(f"get part of {key}", work, timeout)
+
     def presign(
         self, key: str, seconds: int, *, content_type: str | None = None, disposition: str | None = None
     ) -> str:
