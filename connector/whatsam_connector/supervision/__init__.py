@@ -1,12 +1,15 @@
 """The supervisor's side of engine processes: spawn, speak, watch, kill. Called by the connector's session runners."""
 
 from whatsam_connector.engine.events import (
+    ChatState,
+    ChatStateChanged,
     ClientOutdated,
     Connected,
     ConnectFailure,
     Disconnected,
     EngineEvent,
     JournalAdvanced,
+    JournalFull,
     KeepAliveLost,
     KeepAliveRestored,
     KeysUploaded,
@@ -16,6 +19,7 @@ from whatsam_connector.engine.events import (
     PairingCodeShown,
     PairingEnd,
     PairingEnded,
+    PresenceChanged,
     QrShown,
     RetryRequested,
     StreamReplaced,
@@ -40,6 +44,8 @@ from whatsam_connector.supervision.sessions import EngineSession, PairingRequest
 
 __all__ = [
     "Capabilities",
+    "ChatState",
+    "ChatStateChanged",
     "ClientOutdated",
     "ConnectFailure",
     "Connected",
@@ -57,6 +63,7 @@ __all__ = [
     "EngineUnresponsive",
     "ExitReason",
     "JournalAdvanced",
+    "JournalFull",
     "KeepAliveLost",
     "KeepAliveRestored",
     "KeysUploaded",
@@ -73,6 +80,7 @@ __all__ = [
     "PairingRequest",
     "PoolSettings",
     "Position",
+    "PresenceChanged",
     "QrShown",
     "RetryRequested",
     "SendResult",
