@@ -16,6 +16,7 @@ SCENARIOS = {
     "pairing": "bench.scenarios.pairing",
     "failover-kill": "bench.scenarios.failover_kill",
     "outages": "bench.scenarios.outages",
+    "sends": "bench.scenarios.sends",
 }
 
 

@@ -1,8 +1,9 @@
 """Fleets and pools for measurements."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import psutil
 
@@ -17,12 +18,15 @@ ENGINE = "whatsam_connector.engine"
 
 
 @contextmanager
-def bench_fleet(cluster: RunningCluster, sessions: int, workers: int) -> Iterator[Fleet]:
-    """A pool of its own and sessions that are not applied yet; all of it is deleted at the end."""
+def bench_fleet(cluster: RunningCluster, sessions: int, workers: int, **spec: Any) -> Generator[Fleet]:
+    """A pool of its own and sessions that are not applied yet; all of it is deleted at the end.
+
+    `spec`: more of the pool's spec, such as `cohortSize`.
+    """
     run = secrets.token_hex(2)
     pool = f"bench-{run}"
     first = 491_570_000_000 + secrets.randbelow(80_000) * 100
-    cluster.kubectl.apply(pool_manifest(pool, workers, sessionsPerWorker=100))
+    cluster.kubectl.apply(pool_manifest(pool, workers, **{"sessionsPerWorker": max(100, sessions), **spec}))
 
     def ready() -> bool:
         return cluster.kubectl.json("get", "wp", pool).get("status", {}).get("readyReplicas", 0) == workers
