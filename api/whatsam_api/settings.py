@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from whatsam_api.policies.addresses import Network
 from whatsam_core.settings import ProcessSettings
 
 
@@ -83,6 +83,9 @@ class ApiSettings(ProcessSettings):
     s3_bucket: str = Field(default="whatsam", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     """The bucket; made by the operator and the connectors."""
     s3_region: str = "us-east-1"
+    s3_public_url: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
+    """Address of the same store for callers outside the cluster: files are then handed out by short-lived links to it.
+    Without it they go through the API."""
     """Region that requests are signed for."""
     media_encryption: str = Field(default="none", pattern=r"^(none|SSE-S3)$")
     """SSE-S3 asks the store to encrypt media with keys of its own; none leaves that to the store's defaults."""
@@ -90,7 +93,7 @@ class ApiSettings(ProcessSettings):
     """Largest file, in bytes, that is taken from a caller."""
     media_base64_max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest file, in bytes, that is taken as base64: unlike uploads and URLs it is held in memory."""
-    fetch_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    fetch_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks that URLs of tenants may reach although they are not public, such as 10.1.0.0/16,10.2.0.0/16."""
     ffmpeg: Path | None = None
     """The ffmpeg program that voice notes are converted with; without it the one of the PATH, if there is one."""

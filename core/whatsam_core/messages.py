@@ -294,6 +294,8 @@ class ReactionBody(Body):
 
     reaction: ReactionContent
     target: Target
+    actor: str | None = None
+    """JID of this session: whose reaction it is."""
 
 
 class EditBody(Body):

@@ -1,7 +1,7 @@
 """Accepting a message: a row before anything else, then the holder is woken and given a moment to send it."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from whatsam_api.errors import IdempotencyConflict, SessionNotReady, Unavailable
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.policies.readiness import hopeless
-from whatsam_api.storage.connectors import ConnectorClient
+from whatsam_api.storage.connectors import ConnectorClient, Told
 from whatsam_api.storage.messages import MessageStore
 from whatsam_core.message_ids import new_message_id
 from whatsam_core.resources import WhatsAppSession
@@ -79,10 +79,13 @@ class Acceptance:
 
     async def _outcome(self, session: WhatsAppSession, row: MessageRow) -> Outcome:
         if row.status in OPEN:
-            await self._connectors.send(session, row.id, self._wait)
-            # With the database away now, the message is accepted all the same: its row is written.
-            with suppress(Unavailable):
-                row = await self._messages.get(session.spec.tenant, row_key(session), row.id) or row
+            told = await self._connectors.send(session, row.id, self._wait)
+            if isinstance(told, Told):
+                row = row.model_copy(update=asdict(told))
+            else:
+                # With the database away now, the message is accepted all the same: its row is written.
+                with suppress(Unavailable):
+                    row = await self._messages.get(session.spec.tenant, row_key(session), row.id) or row
         return Outcome(row=row, settled=row.status not in OPEN)
 
 

@@ -205,7 +205,9 @@ class OutgoingService:
         if wanted.to is not None and recipient(wanted.to) not in (row.chat, row.contact):
             raise InvalidField("to", "the message is in another chat")
         _refuse_dead(row)
-        body = ReactionBody.model_validate({"reaction": {"emoji": wanted.emoji}, "target": _target(session, row)})
+        body = ReactionBody.model_validate(
+            {"reaction": {"emoji": wanted.emoji}, "target": _target(session, row), "actor": _own_jid(session)}
+        )
         asked = (wanted.emoji, str(row.id))
         return await self._accept(_Wish(caller, session, row.chat, MessageType.REACTION, key, asked, _ready(body)))
 

@@ -17,6 +17,7 @@ from whatsam_connector.messages.desk import Claim, SentRow, Wish
 from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.rules import OutRow, OutStatus
 from whatsam_connector.storage.database import Database
+from whatsam_connector.storage.outgoing_effects import apply_effect
 
 CHANNEL = "whatsam_messages"
 """Notified with '<namespace>/<name>' when a row is added; only a wake-up."""
@@ -168,8 +169,10 @@ class OutgoingMessages:
     async def sent(self, session: str, message: UUID, *, wa_id: str, status: str, at: datetime | None) -> bool:
         """It was sent under this id; `status` is sent, or what a receipt says already."""
         async with self._database.transaction() as connection:
-            done = await connection.execute(_SETTLE, [session], [message], [wa_id], [status], [at])
-            return _count(done) > 0
+            done = _count(await connection.execute(_SETTLE, [session], [message], [wa_id], [status], [at])) > 0
+            if done:
+                await apply_effect(connection, session, message)
+            return done
 
     async def failed(self, session: str, message: UUID, *, error: str) -> bool:
         """It will not be sent."""

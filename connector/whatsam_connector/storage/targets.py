@@ -1,4 +1,4 @@
-"""The messages that an outgoing one is about: what WhatsApp calls them, once they are sent. For `messages.preparing`."""
+"""The messages that an outgoing one is about: what WhatsApp calls them, once sent. For `messages.preparing`."""
 
 from uuid import UUID
 
