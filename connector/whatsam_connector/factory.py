@@ -26,6 +26,7 @@ from whatsam_connector.lease.keeper import LeaseKeeper
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lifecycle import Connector, Parts
 from whatsam_connector.messages.mailroom import Mailroom
+from whatsam_connector.messages.media.downloader import Downloader
 from whatsam_connector.messages.preparing import Preparing
 from whatsam_connector.messages.uploads import Uploads
 from whatsam_connector.messages.waiters import Waiters
@@ -38,6 +39,8 @@ from whatsam_connector.settings import ConnectorSettings
 from whatsam_connector.state import KeyRing, Replicated, ReplicationTrouble, StateKeeper, StateSettings
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.leases import ClusterLeases
+from whatsam_connector.storage.media_host import WhatsAppMediaHost
+from whatsam_connector.storage.media_work import MediaWork
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_connector.storage.proxies import SecretProxies
 from whatsam_connector.storage.sessions import ClusterSessions
@@ -88,6 +91,8 @@ async def build(settings: ConnectorSettings) -> Connector:
         metrics.inbound.labels(kind).inc(number)
         if kind == "message":
             throughput.received(number)
+        elif kind == "media":
+            downloader.wake()
 
     def answered(route: str, status: int, seconds: float) -> None:
         metrics.http_seconds.labels(route, str(status)).observe(seconds)
@@ -118,6 +123,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         clock=clock,
         timings=SessionTimings(),
         starts=asyncio.Semaphore(settings.max_concurrent_starts),
+        media_max_bytes=settings.media_max_bytes,
         places=lambda uid: SessionPlaces(settings.state_dir / "sessions" / uid),
         count_exit=lambda reason: metrics.engine_ends.labels(reason).inc(),
     )
@@ -127,6 +133,19 @@ async def build(settings: ConnectorSettings) -> Connector:
 
     worker = Worker(sessions, settings.pod_name, Me(settings.pod_uid, boot), new_runner)
     hooks.worker = worker
+    downloader = Downloader(
+        MediaWork(database),
+        WhatsAppMediaHost(settings.engine_env),
+        _objects(settings),
+        settings.state_dir / "downloads",
+        boot=boot,
+        installation_id=settings.installation_id,
+        now=clock.now,
+        routes=lambda: {runner.key: route for runner in worker.running() if (route := runner.media_route) is not None},
+        at_once=settings.media_downloads,
+        encrypt=settings.media_encryption != "none",
+        count=lambda state: metrics.media.labels(state).inc(),
+    )
     keeper = LeaseKeeper(
         ClusterLeases(cluster, settings.namespace, settings.pool_uid),
         _first_record(settings, boot, port, clock),
@@ -180,6 +199,7 @@ async def build(settings: ConnectorSettings) -> Connector:
             tokens=tokens,
             server=HttpServer(app, listening),
             stores=stores,
+            downloader=downloader,
             sessions_dir=settings.state_dir / "sessions",
             shutdown_grace=settings.shutdown_grace,
         )
@@ -232,15 +252,20 @@ def _pool_settings(settings: ConnectorSettings) -> PoolSettings:
 
 
 def _preparing(settings: ConnectorSettings, database: Database, clock: Clock) -> Preparing:
-    files = ObjectStore(
+    uploads = Uploads(
+        _objects(settings), settings.state_dir / "uploads", installation_id=settings.installation_id, now=clock.now
+    )
+    return Preparing(Targets(database), uploads, clock, random.random)
+
+
+def _objects(settings: ConnectorSettings) -> ObjectStore:
+    return ObjectStore(
         settings.s3_url,
         settings.s3_access_key.get_secret_value(),
         settings.s3_secret_key.get_secret_value(),
         settings.s3_bucket,
         settings.s3_region,
     )
-    uploads = Uploads(files, settings.state_dir / "uploads", installation_id=settings.installation_id, now=clock.now)
-    return Preparing(Targets(database), uploads, clock, random.random)
 
 
 def _state_settings(settings: ConnectorSettings) -> StateSettings:

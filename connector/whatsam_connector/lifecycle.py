@@ -19,6 +19,7 @@ from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import KeeperEnd, LeaseKeeper
 from whatsam_connector.messages import leftovers
 from whatsam_connector.messages.mailroom import Mailroom
+from whatsam_connector.messages.media.downloader import Downloader
 from whatsam_connector.state import StateKeeper
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
@@ -61,6 +62,7 @@ class Parts:
     tokens: TokenChecker
     server: HttpServer
     stores: Stores
+    downloader: Downloader
     sessions_dir: Path
     shutdown_grace: float
 
@@ -107,6 +109,7 @@ class Connector:
                 ("engines", parts.pool.run()),
                 ("assignments", parts.worker.run()),
                 ("mailroom", parts.mailroom.ring_for_ever(self._keys, parts.worker.wake)),
+                ("media", parts.downloader.run()),
                 ("leftovers", leftovers.take_over_for_ever(parts.sessions_dir, parts.table, self._uids)),
             )
         ]

@@ -50,6 +50,11 @@ class ConnectorMetrics:
             ["outcome"],
         )
         self.inbound = metrics.counter("inbound_records", "Journal records taken over into the database.", ["kind"])
+        self.media = metrics.counter(
+            "media_downloads",
+            "Files of received messages, by what became of them; again: an attempt failed.",
+            ["state"],
+        )
         self.inboxes_behind = metrics.gauge("inboxes_behind", "Sessions whose journal waits for the database.")
         self.shipper_restarts = metrics.gauge("shipper_restarts", "Shipper processes that ended unexpectedly.")
 

@@ -14,12 +14,12 @@ from pydantic_settings import NoDecode
 
 from whatsam_core.lease import LeaseTimings
 from whatsam_core.resources.session import DNS_LABEL
-from whatsam_core.settings import ObjectStoreSettings
+from whatsam_core.settings import MediaSettings
 
 _DATABASE_URL = re.compile(r"^postgres(ql)?://")
 
 
-class ConnectorSettings(ObjectStoreSettings):
+class ConnectorSettings(MediaSettings):
     """Everything a connector process is told. A bad value is refused at start, by the variable's name."""
 
     namespace: str = Field(pattern=DNS_LABEL, max_length=63)
@@ -56,6 +56,9 @@ class ConnectorSettings(ObjectStoreSettings):
     """Seconds after the last good renewal: stop accepting work, disconnect."""
     hard_fence: float = Field(default=12.0, gt=0)
     """Seconds after the last good renewal: the kernel kills every engine."""
+
+    media_downloads: int = Field(default=4, ge=1, le=64)
+    """Files of received messages that are downloaded at the same time."""
 
     sessions_per_worker: int = Field(default=50, ge=1)
     """How many sessions the operator gives this worker; shown in health and metrics."""

@@ -1,5 +1,6 @@
 """What messages of several kinds have in common: texts, times, references to files, context. Pure; for `reading`."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,8 @@ from typing import Any, Final
 from whatsam_connector.content.schema import text
 
 _MOST_MENTIONS: Final = 1024
+_MOST_MIMETYPE: Final = 127
+_MIMETYPE: Final = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+_-]+(; ?[A-Za-z0-9_-]+=[A-Za-z0-9.+_-]+)*")
 _MOST_QUOTED: Final = 1000
 """Characters of a quoted text that are kept: the message itself has the rest."""
 
@@ -60,7 +63,7 @@ def media_source(kind: str, part: Any, file_name: str | None = None) -> MediaSou
         sha256=part.fileSHA256 if len(part.fileSHA256) == 32 else b"",
         enc_sha256=part.fileEncSHA256 if len(part.fileEncSHA256) == 32 else b"",
         size=int(part.fileLength) if part.HasField("fileLength") else None,
-        mimetype=string(getattr(part, "mimetype", ""))[:255] or "application/octet-stream",
+        mimetype=_mimetype(string(getattr(part, "mimetype", ""))),
         file_name=file_name[:255] if file_name else None,
     )
 
@@ -74,6 +77,11 @@ class Context:
     quoted_wa_id: str | None
     expiration: int
     """Seconds after which the message disappears, as its sender has it; 0: it stays, or nothing is said."""
+
+
+def _mimetype(said: str) -> str:
+    """The type as the sender says it, if it is one: it travels in headers."""
+    return said.lower() if len(said) <= _MOST_MIMETYPE and _MIMETYPE.fullmatch(said) else "application/octet-stream"
 
 
 def context_of(context: Any) -> Context:

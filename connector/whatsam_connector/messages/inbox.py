@@ -249,6 +249,8 @@ class Inbox:
     def _written(self, made: Made, known: set[str]) -> None:
         for wa_id in known:
             self._receipts.take(wa_id)
+        if files := sum(message.source is not None for message in made.batch.messages):
+            self._count("media", files)
         for change in made.batch.contacts:
             self._contacts.learn(change)
         for kind, number in made.counts.items():

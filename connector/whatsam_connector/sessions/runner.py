@@ -14,6 +14,7 @@ from typing import Any
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import Fenced, ProxyUnusable
 from whatsam_connector.messages.inbox_owner import InboxOwner, wants_of
+from whatsam_connector.messages.media.work import Route
 from whatsam_connector.sessions import effects, inputs
 from whatsam_connector.sessions.debugging import wants_debug
 from whatsam_connector.sessions.effects import Effect
@@ -108,6 +109,7 @@ class SessionRunner:
         """What the engine that pairs was told; another wish of the owner needs another engine."""
         self._asked_proxy: SecretKeyRef | None = None
         """The proxy that the engine was started with."""
+        self._proxy: str | None = None
         self._asked_debug = False
         self._replication: ReplicationView | None = None
         self._over = asyncio.Event()
@@ -156,6 +158,14 @@ class SessionRunner:
         if engine is None or not self.state.may_send:
             raise EngineRefused("NotConnected", "the session is not connected to WhatsApp")
         return await engine.call(self.uid, method, arguments, timeout)
+
+    @property
+    def media_route(self) -> Route | None:
+        """How files of received messages are fetched; None: they are not, or not now."""
+        wants = self._inbox.owner.wants
+        if not wants.download or self._engine is None:
+            return None
+        return Route(self._proxy, wants.max_bytes)
 
     async def handed_over(self) -> None:
         """Wait until the session has let go and its status says so."""
@@ -294,6 +304,7 @@ class SessionRunner:
         self._asked_debug = wants_debug(self._writer.session)
         try:
             proxy = None if self._asked_proxy is None else await self._tools.proxies.usable(self._asked_proxy)
+            self._proxy = proxy
         except ProxyUnusable as error:
             self.push(inputs.EngineStartFailed(str(error), reason=error.reason))
             return
