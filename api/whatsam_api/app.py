@@ -16,7 +16,9 @@ from whatsam_api.observation import Observation
 from whatsam_api.routes import (
     api_keys,
     auth,
+    chat_list,
     contacts,
+    files,
     group_members,
     groups,
     messages,
@@ -44,7 +46,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         lifespan=lifespan,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
-    for part in (auth, sessions, pairing, sending, messages, *DIRECTORY, api_keys):
+    for part in (auth, sessions, pairing, sending, messages, files, chat_list, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.add_middleware(BodyLimit)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from whatsam_api.services.acceptance import Acceptance
 from whatsam_api.services.api_keys import ApiKeyService
 from whatsam_api.services.directory import DirectoryService
+from whatsam_api.services.downloads import DownloadService
 from whatsam_api.services.gestures import Gestures
 from whatsam_api.services.groups import GroupService
 from whatsam_api.services.health import HealthService
+from whatsam_api.services.history import HistoryService
 from whatsam_api.services.identity import IdentityService
 from whatsam_api.services.link_previews import LinkPreviews
 from whatsam_api.services.media_intake import MediaIntake
-from whatsam_api.services.messages import MessageService
 from whatsam_api.services.newsletters import NewsletterService
 from whatsam_api.services.outgoing import OutgoingService
 from whatsam_api.services.profile import ProfileService
@@ -21,13 +22,16 @@ from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.services.sessions import SessionService
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
+from whatsam_api.storage.chats import ChatStore
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.database import Database
 from whatsam_api.storage.ffmpeg import Ffmpeg
 from whatsam_api.storage.guarded_http import GuardedHttp
+from whatsam_api.storage.history import HistoryStore
 from whatsam_api.storage.limits import LimitStore
 from whatsam_api.storage.locks import TenantLocks
 from whatsam_api.storage.media import MediaStore
+from whatsam_api.storage.media_files import FileStore
 from whatsam_api.storage.messages import MessageStore
 from whatsam_api.storage.sessions import SessionStore
 from whatsam_api.storage.users import UserStore
@@ -41,6 +45,8 @@ class ProcessContext:
 
     settings: ApiSettings
     database: Database
+    reading: Database
+    """Connections for reading the history: a slow search never takes one from a send."""
     cluster: Cluster
     connectors: ConnectorClient
     limits: RateLimits
@@ -48,7 +54,8 @@ class ProcessContext:
     session_store: SessionStore
     identity: IdentityService
     sessions: SessionService
-    messages: MessageService
+    history: HistoryService
+    downloads: DownloadService
     keys: ApiKeyService
     cleanup: RowCleanup
     directory: DirectoryService
@@ -66,6 +73,13 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     """Put the parts together. Opens no connection: the API starts while everything else is away."""
     database = Database(settings.database_url.get_secret_value(), settings.database_pool_size)
     await database.open()
+    # What a list or search costs depends on its values: each is planned for its own.
+    reading = Database(
+        settings.database_url.get_secret_value(),
+        max(2, settings.database_pool_size // 2),
+        {"plan_cache_mode": "force_custom_plan"},
+    )
+    await reading.open()
     users, key_rows, rows = UserStore(database), ApiKeyStore(database), MessageStore(database)
     session_store = SessionStore(cluster, settings.namespace)
     limits = LimitStore(settings.redis_url.get_secret_value() if settings.redis_url else None)
@@ -73,7 +87,10 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     calls = SessionCalls(connectors, settings.call_wait_seconds)
     keys = ApiKeyService(key_rows)
     rate_limits = RateLimits(settings, limits)
-    media, http = _media_store(settings), GuardedHttp(settings.fetch_allowed_networks)
+    objects, http = _objects(settings), GuardedHttp(settings.fetch_allowed_networks)
+    encrypt = settings.media_encryption != "none"
+    media = MediaStore(objects, settings.installation_id, encrypt=encrypt) if objects is not None else None
+    files = _files(settings, objects)
     intake = MediaIntake(
         media,
         http,
@@ -85,6 +102,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     return ProcessContext(
         settings=settings,
         database=database,
+        reading=reading,
         cluster=cluster,
         connectors=connectors,
         limits=rate_limits,
@@ -92,7 +110,8 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         session_store=session_store,
         identity=IdentityService(settings, users, key_rows),
         sessions=SessionService(session_store, TenantLocks(database), keys),
-        messages=MessageService(rows),
+        history=HistoryService(rows, HistoryStore(reading), ChatStore(reading)),
+        downloads=DownloadService(rows, files),
         keys=keys,
         cleanup=RowCleanup(session_store, users, rows, key_rows),
         directory=DirectoryService(calls),
@@ -106,14 +125,25 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     )
 
 
-def _media_store(settings: ApiSettings) -> MediaStore | None:
+def _objects(settings: ApiSettings) -> ObjectStore | None:
     if settings.s3_url is None or settings.s3_access_key is None or settings.s3_secret_key is None:
         return None
-    objects = ObjectStore(
+    return ObjectStore(
         settings.s3_url,
         settings.s3_access_key.get_secret_value(),
         settings.s3_secret_key.get_secret_value(),
         settings.s3_bucket,
         settings.s3_region,
+        public_url=settings.s3_public_url,
     )
-    return MediaStore(objects, settings.installation_id, encrypt=settings.media_encryption != "none")
+
+
+def _files(settings: ApiSettings, objects: ObjectStore | None) -> FileStore | None:
+    if objects is None:
+        return None
+    return FileStore(
+        objects,
+        settings.installation_id,
+        public=settings.s3_public_url is not None,
+        encrypt=settings.media_encryption != "none",
+    )

@@ -49,6 +49,8 @@ class Page(Wire, Generic[Data]):
 
     items: list[Data]
     total: int
+    total_exact: bool = True
+    """False: there are more than `total`; counting ended there."""
     limit: int
     next_cursor: str | None = None
 

@@ -62,6 +62,34 @@ class MessageNotFound(ApiError):
     code = "MESSAGE_NOT_FOUND"
 
 
+class FileNotFound(ApiError):
+    """The message has no file, or it is not here and will not come."""
+
+    status = 404
+    code = "FILE_NOT_FOUND"
+
+
+class FileNotReady(ApiError):
+    """The file is on its way."""
+
+    status = 409
+    code = "FILE_NOT_READY"
+
+
+class PartNotThere(ApiError):
+    """The file has no such part."""
+
+    status = 416
+    code = "RANGE_NOT_SATISFIABLE"
+
+
+class JobNotFound(ApiError):
+    """There is no such job in the session."""
+
+    status = 404
+    code = "JOB_NOT_FOUND"
+
+
 class KeyNotFound(ApiError):
     """There is no such API key in the session."""
 

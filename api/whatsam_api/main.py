@@ -72,6 +72,7 @@ def _lifespan(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContext
                 if context.media is not None:
                     await context.media.close()
                 await context.database.close()
+                await context.reading.close()
                 tracing.shut_down()
 
     return lifespan

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query
 
 from whatsam_api.dependencies import Context, ReadSession
 from whatsam_api.envelope import Moment, Page, Success, Wire, Writable, ok
@@ -51,7 +51,7 @@ async def list_messages(  # noqa: PLR0917 - one parameter per filter of the cont
     cursor: Annotated[str | None, Query(pattern=CURSOR, description="`nextCursor` of the last page.")] = None,
     contact: Annotated[str | None, Query(max_length=100, description="A phone number or a chat's address.")] = None,
     direction: Literal["in", "out"] | None = None,
-    type: MessageType | None = None,  # noqa: A002 - the name in the contract
+    type: MessageType | None = None,
     status: MessageStatus | None = None,
     since: Moment | None = None,
     until: Moment | None = None,

@@ -82,7 +82,7 @@ async def get(session: ReadSession, _: CallerLimit) -> Success[SessionView]:
 @router.get("/sessions/{session_id}/status", summary="Status of a session")
 async def status(session: ReadSession, context: Context, _: CallerLimit) -> Success[SessionStatusView]:
     """Status, phone, worker and the number of messages."""
-    count = await context.messages.count(session.spec.tenant, context.sessions.row_key(session))
+    count = await context.history.total(session.spec.tenant, context.sessions.row_key(session))
     return ok(SessionStatusView(**view(session).model_dump(), message_count=count))
 
 

@@ -41,9 +41,11 @@ AWAY = (
 class Database:
     """A pool that opens connections when they are needed, so that the API starts while PostgreSQL is away."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, settings: dict[str, str] | None = None) -> None:
         self._url = url
         self._size = size
+        self._settings = settings or {}
+        """PostgreSQL's settings for these connections."""
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -57,6 +59,7 @@ class Database:
             max_inactive_connection_lifetime=60,
             init=_teach_json,
             reset=_reset,
+            server_settings=self._settings,
         )
 
     async def close(self) -> None:

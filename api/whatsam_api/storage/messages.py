@@ -109,55 +109,6 @@ class MessageStore:
             )  # fmt: skip
         return MessageRow.model_validate(dict(row)) if row is not None else None
 
-    async def page(
-        self,
-        tenant: str,
-        session: str,
-        *,
-        limit: int,
-        offset: int = 0,
-        before: int | None = None,
-        direction: str | None = None,
-        status: str | None = None,
-        chat: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> tuple[list[MessageRow], int]:
-        """Messages, newest first, and how many there are in all. `before`: the `seq` of the last page's last one."""
-        clauses, arguments = ["tenant = $1", "session = $2"], list[object]([tenant, session])
-        for clause, value in (
-            ("direction = ${}", direction),
-            ("status = ${}", status),
-            ("chat = ${}", chat),
-            ("created_at >= ${}", since),
-            ("created_at < ${}", until),
-        ):
-            if value is not None:
-                arguments.append(value)
-                clauses.append(clause.format(len(arguments)))
-        where = " and ".join(clauses)
-        async with self._database.connection() as connection:
-            total = await connection.fetchval(f"select count(*) from messages where {where}", *arguments)
-            if before is not None:
-                arguments.append(before)
-                where += f" and seq < ${len(arguments)}"
-            rows = await connection.fetch(
-                f"select {COLUMNS} from messages where {where} order by at desc, seq desc"
-                f" limit {limit:d} offset {offset:d}",
-                *arguments,
-            )
-        return [MessageRow.model_validate(dict(row)) for row in rows], int(total or 0)
-
-    async def count(self, tenant: str, session: str) -> int:
-        """How many messages the session has, both ways."""
-        async with self._database.connection() as connection:
-            return int(
-                await connection.fetchval(
-                    "select count(*) from messages where tenant = $1 and session = $2", tenant, session
-                )
-                or 0
-            )
-
     async def remove_all(self, tenant: str, session: str) -> None:
         """Delete every message of a session, in pieces that each fit into a statement's time."""
         while True:

@@ -115,6 +115,7 @@ class Rig:
             await asyncio.gather(*tasks, return_exceptions=True)
             await context.connectors.close()
             await context.database.close()
+            await context.reading.close()
 
     async def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         """What is in the database."""

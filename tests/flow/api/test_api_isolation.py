@@ -35,6 +35,7 @@ SCOPES = {
         (method, f"/api/v1/sessions/{{session_id}}/{path}"): scope
         for scope, routes in {
             "read": (
+                "get chats", "get messages/{message_id}/media", "get messages/{message_id}/votes",
                 "get contacts", "get contacts/check", "get users/{jid}", "get users/{jid}/avatar", "get blocklist",
                 "get groups", "get groups/preview", "get groups/{jid}", "get groups/{jid}/members",
                 "get groups/{jid}/requests", "get profile", "get privacy", "get newsletters",
