@@ -23,6 +23,7 @@ from whatsam_connector.engine.neonize_adapter.calls.people import (
     person,
     persons,
     phone_of,
+    plain,
 )
 from whatsam_connector.engine.neonize_adapter.jids import LID_SERVER, PHONE_SERVER, person_text
 
@@ -56,7 +57,9 @@ def is_on_whatsapp(session: "NeonizeSession", arguments: dict[str, Any]) -> list
             "registered": phone in found,
             "jid": f"{phone}@{PHONE_SERVER}" if phone in found else None,
             "lid": lid_of(session, found[phone].JID) if phone in found else None,
-            "business_name": _business_name(found[phone].VerifiedName) if phone in found else None,
+            "business_name": _business_name(session, found[phone].JID, found[phone].VerifiedName)
+            if phone in found
+            else None,
         }
         for phone in phones
     ]
@@ -149,7 +152,7 @@ def _user(session: "NeonizeSession", jid: JID, info: UserInfo) -> dict[str, Any]
         "lid": lid_of(session, jid),
         "about": info.Status or None,
         "picture_id": info.PictureID or None,
-        "business_name": _business_name(info.VerifiedName),
+        "business_name": _business_name(session, jid, info.VerifiedName),
         "devices": len(info.Devices),
     }
 
@@ -160,8 +163,9 @@ def _picture(info: ProfilePictureInfo) -> dict[str, Any]:
     return {"url": info.URL, "id": info.ID or None, "type": info.Type or None, "direct_path": info.DirectPath or None}
 
 
-def _business_name(verified: "VerifiedName") -> str | None:
-    return verified.Details.verifiedName or None
+def _business_name(session: "NeonizeSession", jid: JID, verified: "VerifiedName") -> str | None:
+    """whatsmeow puts the name that a look-up brings into its contacts, and not always into the answer."""
+    return verified.Details.verifiedName or session.client.contact.get_contact(plain(jid)).BusinessName or None
 
 
 def _blocked(session: "NeonizeSession", known: Blocklist) -> list[dict[str, Any]]:
