@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _OURS = (
     "select keys.wa_id, messages.id, messages.at, messages.status from message_keys as keys "
     "join messages on messages.id = keys.id and messages.at = keys.at and messages.session = $1 "
-    "and ($3::text is null or messages.tenant = $3) where keys.session = $1 and keys.direction = 'out' and keys.chat = '' "
-    "and keys.wa_id = any($2::text[]) order by messages.id for update of messages"
+    "and ($3::text is null or messages.tenant = $3) where keys.session = $1 and keys.direction = 'out' "
+    "and keys.chat = '' and keys.wa_id = any($2::text[]) order by messages.id for update of messages"
 )
 _ADVANCE = (
     "update messages set status = given.status, updated_at = now() "

@@ -19,7 +19,8 @@ _MOST_WAITING = 500
 _TARGETS = (
     "select distinct messages.id, messages.at, messages.wa_id, messages.chat, "
     "coalesce(messages.contact, messages.chat) as contact, messages.direction, "
-    "coalesce(messages.sender, '') as sender, messages.sender_phone, messages.type, messages.secret, messages.body -> 'poll' as poll "
+    "coalesce(messages.sender, '') as sender, messages.sender_phone, messages.type, messages.secret, "
+    "messages.body -> 'poll' as poll "
     "from unnest($2::text[], $3::text[]) as given(wa_id, chat) "
     "join message_keys as keys on keys.session = $1 and keys.wa_id = given.wa_id "
     "join messages on messages.id = keys.id and messages.at = keys.at "
