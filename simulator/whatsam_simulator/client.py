@@ -8,14 +8,11 @@ from typing import Any, Self
 from whatsam_simulator.clients.connection import ControlError
 from whatsam_simulator.clients.contacts import ContactMethods
 from whatsam_simulator.clients.groups import GroupMethods
+from whatsam_simulator.clients.phones import PhoneMethods
 from whatsam_simulator.control.models import (
-    Count,
     Counters,
-    Devices,
     Holders,
-    MessageIds,
     Messages,
-    PairedDevice,
     ServerInfo,
     Stanza,
     Stanzas,
@@ -27,7 +24,7 @@ from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, 
 __all__ = ["ControlError", "SimulatorClient"]
 
 
-class SimulatorClient(ContactMethods, GroupMethods):
+class SimulatorClient(ContactMethods, GroupMethods, PhoneMethods):
     """Talks to one simulator; use it as a context manager or call `close`."""
 
     def __enter__(self) -> Self:
@@ -40,37 +37,6 @@ class SimulatorClient(ContactMethods, GroupMethods):
 
     def info(self) -> ServerInfo:
         return self._get(ServerInfo, "/info")
-
-    # phones
-
-    def scan(self, number: str, qr: str) -> PairedDevice:
-        return self._post(PairedDevice, f"/phones/{number}/scan", {"qr": qr})
-
-    def enter_pairing_code(self, number: str, code: str) -> PairedDevice:
-        return self._post(PairedDevice, f"/phones/{number}/pairing-code", {"code": code})
-
-    def unlink(self, number: str) -> list[str]:
-        return self._post(Devices, f"/phones/{number}/unlink").devices
-
-    def send_history(self, number: str, chat: str, texts: list[str]) -> list[str]:
-        body = {"chat": chat, "messages": [{"text": text} for text in texts]}
-        return self._post(MessageIds, f"/phones/{number}/history", body).ids
-
-    def share_app_state_keys(self, number: str) -> list[str]:
-        return self._post(MessageIds, f"/phones/{number}/app-state-keys").ids
-
-    def cut(self, number: str) -> int:
-        return self._post(Count, f"/phones/{number}/connections/cut").count
-
-    def stream_error(self, number: str, code: int | None = 503, conflict: str | None = None) -> int:
-        body = {"code": code, "conflict": conflict}
-        return self._post(Count, f"/phones/{number}/connections/stream-error", body).count
-
-    def replace(self, number: str) -> int:
-        return self._post(Count, f"/phones/{number}/connections/replace").count
-
-    def cut_pairing(self) -> int:
-        return self._post(Count, "/pairing/cut").count
 
     # faults
 

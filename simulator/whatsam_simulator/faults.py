@@ -22,7 +22,8 @@ class Faults(BaseModel):
     websocket_status: int | None = Field(default=None, ge=400, le=599, description="HTTP status, no websocket")
     websocket_delay_seconds: float = Field(default=0, ge=0, le=600)
     silent_handshake: bool = Field(default=False, description="The ServerHello never comes")
-    login_failure: int | None = Field(default=None, ge=400, le=599, description="reason of a <failure>")
+    login_failure: int | None = Field(default=None, ge=400, le=599, description="reason of a <failure>: 401, 402 …")
+    ban_code: int = Field(default=101, ge=0, description="code of the temporary ban that login failure 402 tells")
     qr_codes: int = Field(default=6, ge=1, le=20, description="QR codes that a pairing client gets")
     wrong_pairing_hmac: bool = Field(default=False, description="The phone signs pairings with a wrong secret")
     close_delay_seconds: float = Field(
@@ -34,6 +35,15 @@ class Faults(BaseModel):
     stanza_delay_seconds: float = Field(default=0, ge=0, le=60, description="Every stanza to a client waits this long")
     message_error: int | None = Field(default=None, ge=400, le=599, description="Error in the server's ack of messages")
     damage_messages: int = Field(default=0, ge=0, description="Next messages to companions that arrive damaged")
+    unavailable_messages: int = Field(
+        default=0, ge=0, description="Next messages to companions that arrive as <unavailable type=view_once>"
+    )
+    lose_receipts: int = Field(
+        default=0,
+        ge=0,
+        description="Next delivery receipts of companions that the server forgets: it delivers again after a login",
+    )
+    ack_delay_seconds: float = Field(default=0, ge=0, le=600, description="Acks of messages come late")
     unreadable_at_contacts: int = Field(default=0, ge=0, description="Next 1:1 messages that contacts cannot read")
     used_keys: Literal["drop", "retry"] = Field(
         default="drop",
@@ -43,6 +53,12 @@ class Faults(BaseModel):
         default="keep", description="What contacts do when a sender key they know is distributed again"
     )
     media_status: int | None = Field(default=None, ge=400, le=599, description="HTTP status of uploads and downloads")
+    upload_status: int | None = Field(default=None, ge=400, le=599, description="As media_status, uploads only")
+    download_status: int | None = Field(default=None, ge=400, le=599, description="As media_status, downloads only")
+    silent_uploads: bool = Field(default=False, description="The media host takes uploads and never answers")
+    silent_downloads: bool = Field(default=False, description="The media host never answers downloads")
+    corrupt_downloads: int = Field(default=0, ge=0, description="Next downloads with one bit turned over")
+    download_bytes_per_second: int | None = Field(default=None, ge=1, description="Downloads drip")
     media_delay_seconds: float = Field(default=0, ge=0, le=600)
     ignore: list[Namespace] = Field(
         default_factory=list[str], description="iq namespaces or stanza tags without answer"

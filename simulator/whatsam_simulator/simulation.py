@@ -11,7 +11,9 @@ from pathlib import Path
 from aiohttp import web
 
 from whatsam_simulator.clock import Clock
+from whatsam_simulator.contacts.app_state import PhoneAppState
 from whatsam_simulator.contacts.authoring import Authoring
+from whatsam_simulator.contacts.calls import Calls
 from whatsam_simulator.contacts.memory import Memory
 from whatsam_simulator.contacts.phone import Phone
 from whatsam_simulator.contacts.receiving import Receiving
@@ -94,8 +96,10 @@ class Simulation:
         self.profiles = Profiles(self.context, self.delivery, self.groups)
         self.presence = Presence(self.context, self.delivery)
         self.app_state = AppState(self.context, self.delivery)
+        self.phone_app_state = PhoneAppState(self.context, self.app_state)
         queries = Queries(self.context, self.groups, self.profiles, self.app_state, self.phone.welcome)
-        self._routing = Routing(self.context, self.delivery, queries, self.presence)
+        self.calls = Calls(self.context, self.delivery)
+        self._routing = Routing(self.context, self.delivery, queries, self.presence, self.calls)
         identity = ServerIdentity(static, chain, codec)
         self._site = Site(self.context, identity, self._begin, self._handle, self.pairing.gone)
         self._runner: web.AppRunner | None = None

@@ -20,8 +20,8 @@ from whatsam_simulator.control.contact_models import (
     Receipts,
     TypingRequest,
 )
-from whatsam_simulator.control.dependencies import Contacts, PathNumber
-from whatsam_simulator.control.models import MessageId, MessageIds
+from whatsam_simulator.control.dependencies import Contacts, PathNumber, Service
+from whatsam_simulator.control.models import CallChangeRequest, CallId, CallRequest, MessageId, MessageIds
 
 router = APIRouter(prefix="/contacts", tags=["contacts"])
 After = Annotated[int, Query(ge=0, description="Only entries with a greater sequence")]
@@ -108,6 +108,18 @@ async def typing(number: PathNumber, body: TypingRequest, contacts: Contacts) ->
 async def presence(number: PathNumber, body: PresenceRequest, contacts: Contacts) -> None:
     """Comes online or leaves; devices that have subscribed learn of it."""
     contacts.set_presence(number, available=body.available, last_seen=body.last_seen)
+
+
+@router.post("/{number}/calls")
+async def call(number: PathNumber, body: CallRequest, service: Service) -> CallId:
+    """Rings a linked account."""
+    return CallId(id=service.call(number, body))
+
+
+@router.post("/{number}/calls/{call_id}", status_code=204)
+async def change_call(number: PathNumber, call_id: str, body: CallChangeRequest, service: Service) -> None:
+    """Gives up, picks up … What the other side answers is among the caller's events."""
+    service.change_call(number, call_id, body)
 
 
 @router.get("/{number}/media/{message_id}", response_class=Response)

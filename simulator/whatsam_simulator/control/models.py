@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from whatsam_simulator.contacts.outgoing import Number, Request
+from whatsam_simulator.contacts.app_state import MutationView
+from whatsam_simulator.contacts.outgoing import MAX_MEDIA_BASE64, Number, Request
 from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
 
 
@@ -31,22 +32,81 @@ class MessageId(BaseModel):
     id: str
 
 
-class PastMessage(Request):
-    text: str
-    from_me: bool = False
-
-
-class HistoryRequest(Request):
-    chat: Number
-    messages: list[PastMessage] = Field(min_length=1)
-
-
 class MessageIds(BaseModel):
     ids: list[str]
 
 
 class Devices(BaseModel):
     devices: list[str]
+
+
+class StanzaNode(Request):
+    """A stanza as it goes to a client. Attributes are text, or `{"jid": "…"}` for an address; content is nodes, or
+    bytes in base64."""
+
+    tag: str
+    attributes: dict[str, str | JidAttribute] = Field(default_factory=dict[str, "str | JidAttribute"])
+    children: list[StanzaNode] = Field(default_factory=list["StanzaNode"])
+    data: str | None = None
+
+
+class JidAttribute(Request):
+    jid: str
+
+
+class StanzaRequest(Request):
+    """A stanza for every linked device of a phone."""
+
+    stanza: StanzaNode
+    keep: bool = Field(default=False, description="Keep it for devices that are away, until they acknowledge it")
+
+
+class UploadRequest(Request):
+    """A file for the media host, as a sender encrypts it."""
+
+    kind: Literal["image", "video", "ptv", "audio", "document", "sticker", "history", "app-state"] = "document"
+    data: str = Field(description="base64", max_length=MAX_MEDIA_BASE64)
+
+
+class Uploaded(BaseModel):
+    """What a message has to say about the file; keys and hashes in hex digits."""
+
+    url: str
+    direct_path: str
+    media_key: str
+    sha256: str
+    enc_sha256: str
+    size: int
+
+
+class MediaBehaviourRequest(Request):
+    """How the media host serves one file from now on; all empty: as any other."""
+
+    direct_path: str
+    status: int | None = Field(default=None, ge=400, le=599)
+    silent: bool = False
+    corrupt: bool = False
+    bytes_per_second: int | None = Field(default=None, ge=1)
+
+
+class CallRequest(Request):
+    to: Number
+    video: bool = False
+    group: str | None = None
+
+
+class CallChangeRequest(Request):
+    to: Number
+    change: Literal["accept", "preaccept", "terminate", "reject", "transport", "relaylatency"] = "terminate"
+    reason: str | None = None
+
+
+class CallId(BaseModel):
+    id: str
+
+
+class Mutations(BaseModel):
+    mutations: list[MutationView]
 
 
 class StreamErrorRequest(Request):

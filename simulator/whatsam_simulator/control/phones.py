@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from whatsam_simulator.contacts.phone import HistoryEntry
+from whatsam_simulator.contacts.app_state import ChatChangeRequest, RawChangeRequest
+from whatsam_simulator.contacts.history import HistoryRequest
 from whatsam_simulator.control.dependencies import PathNumber, Service
 from whatsam_simulator.control.models import (
     Count,
     Devices,
-    HistoryRequest,
     MessageIds,
+    Mutations,
     PairedDevice,
     PairingCodeRequest,
     ScanRequest,
+    StanzaRequest,
     StreamErrorRequest,
 )
 
@@ -40,9 +42,32 @@ async def unlink(number: PathNumber, service: Service) -> Devices:
 
 @router.post("/{number}/history")
 async def history(number: PathNumber, body: HistoryRequest, service: Service) -> MessageIds:
-    """Sends past messages of one chat to all linked devices."""
-    entries = [HistoryEntry(message.text, message.from_me) for message in body.messages]
-    return MessageIds(ids=service.history(number, body.chat, entries))
+    """Sends past messages to all linked devices."""
+    return MessageIds(ids=service.history(number, body))
+
+
+@router.post("/{number}/chats", status_code=204)
+async def change_chat(number: PathNumber, body: ChatChangeRequest, service: Service) -> None:
+    """Archives, pins, mutes … on the phone: linked devices learn of it by app state."""
+    service.change_chat(number, body)
+
+
+@router.post("/{number}/app-state", status_code=204)
+async def change_app_state(number: PathNumber, body: RawChangeRequest, service: Service) -> None:
+    """Any change of app state, made on the phone."""
+    service.change_app_state(number, body)
+
+
+@router.get("/{number}/app-state")
+async def app_state(number: PathNumber, service: Service) -> Mutations:
+    """All changes of app state, by the phone and by linked devices."""
+    return Mutations(mutations=service.app_state(number))
+
+
+@router.post("/{number}/stanzas")
+async def send_stanza(number: PathNumber, body: StanzaRequest, service: Service) -> Count:
+    """Sends any stanza to all linked devices; tells how many are online."""
+    return Count(count=service.send_stanza(number, body))
 
 
 @router.post("/{number}/app-state-keys")

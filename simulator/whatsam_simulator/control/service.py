@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from whatsam_simulator.contacts.phone import HistoryEntry
+from whatsam_simulator.contacts.app_state import ChatChangeRequest, MutationView, RawChangeRequest
+from whatsam_simulator.contacts.authoring import decoded
+from whatsam_simulator.contacts.history import HistoryRequest
 from whatsam_simulator.control.contact_service import ContactService
 from whatsam_simulator.control.group_service import GroupService
 from whatsam_simulator.control.models import (
+    CallChangeRequest,
+    CallRequest,
+    JidAttribute,
+    MediaBehaviourRequest,
     PairedDevice,
     ServerInfo,
     Stanza,
+    StanzaNode,
+    StanzaRequest,
+    Uploaded,
+    UploadRequest,
 )
+from whatsam_simulator.crypto import media
+from whatsam_simulator.errors import UnknownItem
 from whatsam_simulator.faults import Faults
 from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.journal.records import EndReason
 from whatsam_simulator.server.connection import stream_error
 from whatsam_simulator.server.context import Link
 from whatsam_simulator.server.login import unlink
+from whatsam_simulator.server.site import MEDIA_HOST, MEDIA_PATH, media_path
 from whatsam_simulator.simulation import Simulation
-from whatsam_simulator.world.records import Device
+from whatsam_simulator.wire.jid import Jid
+from whatsam_simulator.wire.node import Node, element
+from whatsam_simulator.world.records import Device, MediaBehaviour
 
 
 @dataclass(frozen=True)
@@ -80,8 +96,57 @@ class ControlService:
             unlink(self._context, device)
         return [device.key for device in companions]
 
-    def history(self, number: str, chat: str, entries: list[HistoryEntry]) -> list[str]:
-        return self._simulation.phone.send_history(self._world.account(number), chat, entries)
+    def history(self, number: str, body: HistoryRequest) -> list[str]:
+        return self._simulation.phone.send_history(self._world.account(number), body)
+
+    def change_chat(self, number: str, body: ChatChangeRequest) -> None:
+        self._simulation.phone_app_state.change(self._world.account(number), body)
+
+    def change_app_state(self, number: str, body: RawChangeRequest) -> None:
+        self._simulation.phone_app_state.change_raw(self._world.account(number), body)
+
+    def app_state(self, number: str) -> list[MutationView]:
+        return self._simulation.phone_app_state.mutations(self._world.account(number))
+
+    def send_stanza(self, number: str, body: StanzaRequest) -> int:
+        stanza, companions = _node(body.stanza), self._world.account(number).companions
+        for device in companions:
+            if body.keep:
+                self._simulation.delivery.deliver(device, stanza)
+            else:
+                self._simulation.delivery.pass_on(device, stanza)
+        return len(self._links(number))
+
+    def call(self, number: str, body: CallRequest) -> str:
+        group = self._world.group(body.group) if body.group else None
+        caller, to = self._world.account(number), self._world.account(body.to)
+        return self._simulation.calls.ring(caller, to, video=body.video, group=group)
+
+    def change_call(self, number: str, call_id: str, body: CallChangeRequest) -> None:
+        caller, to = self._world.account(number), self._world.account(body.to)
+        self._simulation.calls.follow(caller, to, call_id, body.change, body.reason)
+
+    # media
+
+    def upload(self, body: UploadRequest) -> Uploaded:
+        sealed, token = media.seal(body.kind, decoded(body.data, "data")), os.urandom(16).hex()
+        self._world.store_media(token, sealed.sealed)
+        path = media_path(token)
+        return Uploaded(
+            url=MEDIA_HOST + path,
+            direct_path=path,
+            media_key=sealed.key.hex(),
+            sha256=sealed.plain_sha256.hex(),
+            enc_sha256=sealed.sealed_sha256.hex(),
+            size=sealed.size,
+        )
+
+    def behave(self, body: MediaBehaviourRequest) -> None:
+        token = body.direct_path.removeprefix(MEDIA_PATH).split("?")[0]
+        if token not in self._world.media:
+            raise UnknownItem("no such file on the media host")
+        behaviour = MediaBehaviour(body.status, body.silent, body.corrupt, body.bytes_per_second)
+        self._world.media_behaviour[token] = behaviour
 
     def app_state_keys(self, number: str) -> list[str]:
         return self._simulation.phone.share_app_state_key(self._world.account(number))
@@ -129,3 +194,13 @@ class ControlService:
 
 def _paired(device: Device) -> PairedDevice:
     return PairedDevice(device=device.key, jid=str(device.pn), lid=str(device.lid))
+
+
+def _node(asked: StanzaNode) -> Node:
+    attrs = {
+        name: Jid.parse(value.jid) if isinstance(value, JidAttribute) else value
+        for name, value in asked.attributes.items()
+    }
+    if asked.data is not None:
+        return element(asked.tag, attrs, decoded(asked.data, "data"))
+    return element(asked.tag, attrs, [_node(child) for child in asked.children] or None)

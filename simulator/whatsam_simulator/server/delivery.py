@@ -9,7 +9,7 @@ from typing import Protocol
 
 from whatsam_simulator.journal.records import MessageStep
 from whatsam_simulator.server.context import Context
-from whatsam_simulator.wire.node import Node
+from whatsam_simulator.wire.node import Node, element
 from whatsam_simulator.world.records import Device
 
 
@@ -53,10 +53,15 @@ class Delivery:
 
     def _damage(self, device: Device, stanza: Node) -> Node:
         faults = self._context.faults
-        if faults.damage_messages == 0 or not faults.concern(device.number):
+        if not faults.concern(device.number) or stanza.get("category") == "peer":
             return stanza
-        faults.damage_messages -= 1
-        return Node(stanza.tag, stanza.attrs, [_flip(child) for child in stanza.children])
+        if faults.unavailable_messages:
+            faults.unavailable_messages -= 1
+            return Node(stanza.tag, stanza.attrs, [element("unavailable", {"type": "view_once"})])
+        if faults.damage_messages:
+            faults.damage_messages -= 1
+            return Node(stanza.tag, stanza.attrs, [_flip(child) for child in stanza.children])
+        return stanza
 
 
 def _flip(node: Node) -> Node:

@@ -29,7 +29,7 @@ class Login:
         account = context.world.accounts.get(number)
         device = account.devices.get(payload.integer(DEVICE, 0)) if account else None
         if context.faults.login_failure and context.faults.concern(number):
-            link.end(_failure(context.faults.login_failure), EndReason.REFUSED)
+            link.end(_failure(context.faults.login_failure, context.faults.ban_code), EndReason.REFUSED)
             return
         if device is None or not device.id or device.noise_public != link.noise_public:
             link.end(_failure(LOGGED_OUT), EndReason.REFUSED)
@@ -49,8 +49,8 @@ class Login:
         link.send(element("success", attrs))
 
 
-def _failure(reason: int) -> Node:
-    more = {"code": "101", "expire": "3600"} if reason == TEMPORARY_BAN else {}
+def _failure(reason: int, ban_code: int = 101) -> Node:
+    more = {"code": str(ban_code), "expire": "3600"} if reason == TEMPORARY_BAN else {}
     return element("failure", {"reason": reason, "location": "sim", **more})
 
 

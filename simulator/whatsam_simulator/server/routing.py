@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Protocol
+
 from whatsam_simulator.crypto import ratchet, sender_keys
 from whatsam_simulator.crypto.keys import raw_public
 from whatsam_simulator.errors import MalformedInput
@@ -20,10 +23,18 @@ OWN_RECEIPTS = ("sender", "peer_msg", "hist_sync", "server-error")
 """Receipts that end at the server."""
 
 
+class CallHandler(Protocol):
+    """What takes `<call>` stanzas."""
+
+    def handle(self, link: Link, device: Device, call: Node, /) -> None: ...
+
+
 class Routing:
     """Sorts stanzas by tag."""
 
-    def __init__(self, context: Context, delivery: Delivery, queries: Queries, presence: Presence) -> None:
+    def __init__(
+        self, context: Context, delivery: Delivery, queries: Queries, presence: Presence, calls: CallHandler
+    ) -> None:
         self._context = context
         self._delivery = delivery
         self._queries = queries
@@ -34,6 +45,7 @@ class Routing:
             "ack": self._ack,
             "presence": presence.handle,
             "chatstate": presence.chatstate,
+            "call": calls.handle,
         }
 
     def handle(self, link: Link, device: Device, stanza: Node) -> None:
@@ -54,12 +66,20 @@ class Routing:
         error = context.faults.message_error if context.faults.concern(sender.number) else None
         if error is None and to.server == GROUP_SERVER and not self._may_write(to, sender):
             error = 403
-        link.send(element("ack", {**ack, "error": error}))
+        delay = context.faults.ack_delay_seconds if context.faults.concern(sender.number) else 0
+        self._later(delay, link, element("ack", {**ack, "error": error}))
         context.journal.message(
             MessageStep.RECEIVED, message_id, sender=sender.key, chat=str(to), detail=message.get("type")
         )
         if error is None:
             self._forward(sender, to, message)
+
+    @staticmethod
+    def _later(delay: float, link: Link, stanza: Node) -> None:
+        if delay:
+            asyncio.get_running_loop().call_later(delay, link.send, stanza)
+        else:
+            link.send(stanza)
 
     def _may_write(self, to: Jid, sender: Device) -> bool:
         group = self._context.world.groups.get(to.user)
@@ -155,6 +175,8 @@ class Routing:
         ids = [receipt.text("id"), *(item.text("id") for item in (listed.children if listed else []))]
         participant = receipt.get_jid("participant")
         sender = context.world.device(participant or to)
+        if self._loses(device, kind):
+            return
         for message_id in ids:
             waited = mailbox.acknowledge_message(message_id, retry)
             if waited or retry is not None:
@@ -163,6 +185,14 @@ class Routing:
                 context.journal.message(step, message_id, sender=by, receiver=device.key, detail=kind)
         if kind not in OWN_RECEIPTS:
             self._forward_receipt(device, to, participant, kind, receipt)
+
+    def _loses(self, device: Device, kind: str | None) -> bool:
+        """Whether this receipt is lost by order: its message will be delivered again at the next login."""
+        faults = self._context.faults
+        if faults.lose_receipts == 0 or kind not in (None, "inactive", "sender") or not faults.concern(device.number):
+            return False
+        faults.lose_receipts -= 1
+        return True
 
     def _forward_receipt(
         self, device: Device, to: Jid, participant: Jid | None, kind: str | None, receipt: Node

@@ -11,10 +11,13 @@ from aiohttp import web
 from whatsam_simulator.server.connection import Connection, ServerIdentity
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.wire.node import Node
+from whatsam_simulator.world.records import MediaBehaviour
 
 MAX_FRAME = 1 << 24
 MAX_UPLOAD = 1 << 27
 MEDIA_PATH = "/v/t62.7118-24/"
+SILENT_SECONDS = 86_400
+"""A silent host answers after a day: nobody waits that long, and the connection stays open until the client leaves."""
 PICTURE_PATH = "/v/t61.24694-24/"
 MEDIA_HOST = "https://mmg.whatsapp.net"
 
@@ -66,7 +69,8 @@ class Site:
 
     async def _upload(self, request: web.Request) -> web.Response:
         body = await request.read()
-        refused = await self._media_fault()
+        faults = self._context.faults
+        refused = await self._media_fault(faults.upload_status, silent=faults.silent_uploads)
         if refused is not None:
             return refused
         token = request.match_info["token"]
@@ -74,12 +78,21 @@ class Site:
         path = media_path(token)
         return web.json_response({"url": MEDIA_HOST + path, "direct_path": path})
 
-    async def _download(self, request: web.Request) -> web.Response:
-        refused = await self._media_fault()
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        faults, token = self._context.faults, request.match_info["token"]
+        own = self._context.world.media_behaviour.get(token, MediaBehaviour())
+        silent = faults.silent_downloads or own.silent
+        refused = await self._media_fault(own.status or faults.download_status, silent=silent)
         if refused is not None:
             return refused
-        body = self._context.world.media.get(request.match_info["token"])
-        return web.Response(status=404) if body is None else web.Response(body=body)
+        body = self._context.world.media.get(token)
+        if body is None:
+            return web.Response(status=404)
+        if faults.corrupt_downloads or own.corrupt:
+            faults.corrupt_downloads = max(0, faults.corrupt_downloads - 1)
+            body = bytes([body[0] ^ 1]) + body[1:]
+        pace = own.bytes_per_second or faults.download_bytes_per_second
+        return web.Response(body=body) if pace is None else await _dripping(request, body, pace)
 
     async def _picture(self, request: web.Request) -> web.Response:
         jpeg = self._context.world.pictures.get(request.match_info["name"])
@@ -88,7 +101,22 @@ class Site:
     async def _forget(self, request: web.Request) -> web.Response:
         return web.Response()
 
-    async def _media_fault(self) -> web.Response | None:
+    async def _media_fault(self, status: int | None, *, silent: bool) -> web.Response | None:
         faults = self._context.faults
+        if silent:
+            await asyncio.sleep(SILENT_SECONDS)
         await asyncio.sleep(faults.media_delay_seconds)
-        return web.Response(status=faults.media_status) if faults.media_status else None
+        refused = status or faults.media_status
+        return web.Response(status=refused) if refused else None
+
+
+async def _dripping(request: web.Request, body: bytes, pace: int) -> web.StreamResponse:
+    """The body, ten times a second a piece of it."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+    await response.prepare(request)
+    step = max(1, pace // 10)
+    for at in range(0, len(body), step):
+        await response.write(body[at : at + step])
+        await asyncio.sleep(0.1)
+    await response.write_eof()
+    return response

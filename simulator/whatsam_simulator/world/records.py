@@ -106,6 +106,8 @@ class Account:
     profile: Profile = field(default_factory=Profile)
     app_state: dict[str, list[HexBytes]] = field(default_factory=dict[str, list[bytes]])
     """Collection → patches, in order."""
+    app_state_keys: dict[str, HexBytes] = field(default_factory=dict[str, bytes])
+    """Id in hex → key, oldest first; the phone shares them with its companions."""
 
     @property
     def pn(self) -> Jid:
@@ -165,3 +167,13 @@ class Group:
 
     def is_admin(self, lid_user: str) -> bool:
         return self.members.get(lid_user) in ("admin", "superadmin")
+
+
+@dataclass(frozen=True)
+class MediaBehaviour:
+    """How the media host serves one file, where that differs from the rest."""
+
+    status: int | None = None
+    silent: bool = False
+    corrupt: bool = False
+    bytes_per_second: int | None = None

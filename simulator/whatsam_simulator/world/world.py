@@ -9,7 +9,7 @@ from whatsam_simulator.crypto.signal_device import SIGNED_PREKEY, SignalDevice
 from whatsam_simulator.errors import UnknownItem, UnknownNumber
 from whatsam_simulator.wire.jid import LID_SERVER, Jid
 from whatsam_simulator.world.mailbox import Mailbox
-from whatsam_simulator.world.records import Account, Device, Group, Role, SignedPrekey
+from whatsam_simulator.world.records import Account, Device, Group, MediaBehaviour, Role, SignedPrekey
 
 LID_BASE = 10**14
 MAX_MEDIA_BYTES = 1 << 28
@@ -24,6 +24,8 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.groups: dict[str, Group] = {}
         self.media: dict[str, bytes] = {}
+        self.media_behaviour: dict[str, MediaBehaviour] = {}
+        """By token; only what the control API has asked for."""
         self.pictures: dict[str, bytes] = {}
         """Profile pictures that somebody has asked for, by the name in their address."""
         self._by_lid: dict[str, Account] = {}
