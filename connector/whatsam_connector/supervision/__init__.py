@@ -38,7 +38,8 @@ from whatsam_connector.supervision.errors import (
 from whatsam_connector.supervision.exits import EngineExit, ExitReason
 from whatsam_connector.supervision.member import MemberEvent, MoveReason, MoveWanted, SessionEngine
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
-from whatsam_connector.supervision.pool import EnginePool, PoolSettings
+from whatsam_connector.supervision.pool import EnginePool
+from whatsam_connector.supervision.pool_parts import PoolSettings
 from whatsam_connector.supervision.process import EngineProcess
 from whatsam_connector.supervision.sessions import EngineSession, PairingRequest
 

@@ -21,7 +21,7 @@ from whatsam_connector.engine.events import (
     TemporaryBan,
 )
 from whatsam_connector.engine.protocol import Capabilities
-from whatsam_connector.supervision.errors import EngineError, EngineGone
+from whatsam_connector.supervision.errors import EngineError, EngineGone, EngineRefused
 from whatsam_connector.supervision.exits import EngineExit, ExitReason
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
 from whatsam_connector.supervision.sessions import EngineSession
@@ -31,6 +31,9 @@ _log = get_logger(__name__)
 
 KILL_LEAVE_SECONDS = 3.0
 """A session that must stop at once may leave its neighbours alone for so long; then the process is killed."""
+DIAL_SECONDS = 65.0
+"""whatsmeow cannot be told to give up a dial; Go gives a silent proxy one minute."""
+AGAIN_SECONDS = 0.2
 
 
 class MoveReason(enum.Enum):
@@ -169,15 +172,14 @@ class SessionEngine:
             self._end(EngineExit(0, ExitReason.CLEAN))
 
     async def stop(self, grace: float) -> EngineExit:
-        """Leave, and wait for it to be certain; after `grace` seconds kill the process."""
+        """Leave, and wait for it to be certain; after `grace` seconds kill the process.
+
+        A session that is dialing cannot leave before that has ended one way or the other: as long as it has neighbours
+        it gets DIAL_SECONDS.
+        """
         if not self.gone and self._host.alone(self.uid):
             return await self.process.stop(grace)
-        try:
-            async with asyncio.timeout(grace):
-                await self.disconnect(self.uid)
-                return await self.exited
-        except (EngineError, TimeoutError) as error:
-            self._take_down(error)
+        await self._leave_or_die(grace)
         return await self.exited
 
     def kill(self) -> None:
@@ -187,7 +189,7 @@ class SessionEngine:
         if self._host.alone(self.uid):
             self.process.kill()
             return
-        self._killing = asyncio.create_task(self._leave_or_die(), name=f"leave {self.uid}")
+        self._killing = asyncio.create_task(self._leave_or_die(KILL_LEAVE_SECONDS), name=f"leave {self.uid}")
 
     # --- what the pool does -------------------------------------------------------------------------------------------
 
@@ -222,14 +224,23 @@ class SessionEngine:
         if not self._exited.done():
             self._exited.set_result(ended)
 
-    async def _leave_or_die(self) -> None:
-        try:
-            async with asyncio.timeout(KILL_LEAVE_SECONDS):
-                await self.disconnect(self.uid)
-        except EngineGone:
-            return
-        except (EngineError, TimeoutError) as error:
-            self._take_down(error)
+    async def _leave_or_die(self, grace: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        patience = grace if self.connected else max(grace, DIAL_SECONDS)
+        while not self.gone:
+            try:
+                async with asyncio.timeout(grace):
+                    await self.disconnect(self.uid)
+                    await self.exited
+            except EngineGone:
+                return
+            except (EngineError, TimeoutError) as error:
+                waited = loop.time() - began
+                if isinstance(error, EngineRefused) or waited >= patience or self._host.alone(self.uid):
+                    self._take_down(error)
+                    return
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def _take_down(self, error: Exception) -> None:
         if self.gone:

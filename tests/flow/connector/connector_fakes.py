@@ -14,7 +14,6 @@ from whatsam_connector.journal import Position
 from whatsam_connector.lease.verdict import Answer
 from whatsam_connector.state import FlushTimeout, Prepared, PrepareOutcome, Replicated, SessionIdentity
 from whatsam_connector.supervision import (
-    EngineEvent,
     EngineExit,
     EngineRefused,
     EngineSession,
@@ -23,6 +22,7 @@ from whatsam_connector.supervision import (
     EngineUnresponsive,
     ExitReason,
     JournalAdvanced,
+    MemberEvent,
     OutgoingMessage,
     SendResult,
 )
@@ -113,7 +113,7 @@ class FakeEngine:
 
     made: int = 0
 
-    def __init__(self, session: EngineSession, deadline: float, on_event: Callable[[EngineEvent], None]) -> None:
+    def __init__(self, session: EngineSession, deadline: float, on_event: Callable[[MemberEvent], None]) -> None:
         FakeEngine.made += 1
         self.pid = 1000 + FakeEngine.made
         self.session = session
@@ -129,7 +129,7 @@ class FakeEngine:
         self._fence: asyncio.TimerHandle | None = None
         self._arm(deadline)
 
-    def say(self, event: EngineEvent) -> None:
+    def say(self, event: MemberEvent) -> None:
         if not self.exited.done():
             self.on_event(event)
 
@@ -289,6 +289,12 @@ class FakeSessions:
         self.objects[name]["metadata"] |= {"resourceVersion": str(self.version), "generation": 2}
         self._tell(Changed(copy.deepcopy(self.objects[name])))
 
+    def annotate(self, key: str, value: str, name: str = "s1") -> None:
+        self.version += 1
+        metadata = self.objects[name]["metadata"]
+        metadata |= {"resourceVersion": str(self.version), "annotations": {key: value}}
+        self._tell(Changed(copy.deepcopy(self.objects[name])))
+
     def unassign(self, name: str = "s1") -> None:
         self.version += 1
         self.objects[name]["status"].pop("assignment")
@@ -367,7 +373,7 @@ class EngineRoom:
     fail: list[EngineStartFailed] = field(default_factory=list[EngineStartFailed])
 
     async def start(
-        self, session: EngineSession, deadline: float, on_event: Callable[[EngineEvent], None]
+        self, session: EngineSession, deadline: float, on_event: Callable[[MemberEvent], None]
     ) -> FakeEngine:
         await asyncio.sleep(0.3)
         if self.fail:

@@ -31,7 +31,7 @@ from whatsam_connector.sessions.ports import SessionPlaces
 from whatsam_connector.sessions.runner import RunnerTools, SessionRunner
 from whatsam_connector.sessions.timings import SessionTimings
 from whatsam_connector.state import PrepareOutcome
-from whatsam_connector.supervision import Connected, EngineEvent, EngineSession, OfflineDrained, Paired, QrShown
+from whatsam_connector.supervision import Connected, EngineSession, MemberEvent, OfflineDrained, Paired, QrShown
 from whatsam_core.lease import LeaseRecord, LeaseState, LeaseTimings
 from whatsam_core.resources.session import Phase, WhatsAppSession
 
@@ -114,7 +114,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
     def may_work() -> bool:
         return tenure.holds(clock.boottime())
 
-    async def spawn(session: EngineSession, on_event: Callable[[EngineEvent], None]) -> FakeEngine:
+    async def spawn(session: EngineSession, on_event: Callable[[MemberEvent], None]) -> FakeEngine:
         return await living.spawn(lambda deadline: room.start(session, deadline, on_event))
 
     mailroom = Mailroom(

@@ -17,6 +17,8 @@ from whatsam_connector.supervision import (
     EngineStartFailed,
     ExitReason,
     LoggedOut,
+    MoveReason,
+    MoveWanted,
     PairingCodeShown,
     PairingEnd,
     PairingEnded,
@@ -116,15 +118,36 @@ def test_a_crash_is_restarted_in_place_without_a_restore(tmp_path: Path) -> None
     run(story())
 
 
-def test_an_engine_that_does_not_answer_is_killed_and_replaced(tmp_path: Path) -> None:
+def test_a_session_moves_to_another_process_and_its_messages_wait(tmp_path: Path) -> None:
     async def story() -> None:
         async with connector(tmp_path) as rig:
             engine = await rig.known_session()
-            engine.hangs = True
+            engine.say(MoveWanted(UID, MoveReason.CONSOLIDATION))
             again = await rig.engine(2)
-            assert "kill" in engine.calls
+            assert engine.calls == ["disconnect", "stop"]
             assert engine.exited.done()
+            rig.log_in(again)
+            await rig.reaches(Phase.CONNECTED)
             assert rig.room.living == [again]
+            assert "prepare 1" in rig.state.calls
+            assert rig.state.calls.count("prepare 1") == 1
+
+    run(story())
+
+
+def test_the_annotation_lets_a_session_be_debugged_and_takes_it_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            assert not engine.session.debug
+            rig.sessions.annotate("whatsam.io/debug", "true")
+            again = await rig.engine(2)
+            assert again.session.debug
+            rig.log_in(again)
+            await rig.reaches(Phase.CONNECTED)
+            rig.sessions.annotate("whatsam.io/debug", "false")
+            last = await rig.engine(3)
+            assert not last.session.debug
 
     run(story())
 

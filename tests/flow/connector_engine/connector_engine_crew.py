@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, Running
 
@@ -81,7 +82,7 @@ class Crew:
             await seat.event(OfflineDrained)
         return seats
 
-    async def seat(self, seat: Seat, *, debug: bool = False) -> None:
+    async def seat(self, seat: Seat, *, debug: bool = False, proxy: str | None = None) -> None:
         """Give a session an engine."""
 
         def on_event(event: MemberEvent) -> None:
@@ -90,9 +91,7 @@ class Crew:
             else:
                 seat.on_event(event)
 
-        session = seat.account.session()
-        if debug:
-            session = type(session)(session.uid, session.database, session.journal, session.jid, None, debug=True)
+        session = replace(seat.account.session(), debug=debug, proxy=proxy)
         seat.engine = await self.pool.start(session, on_event)
 
     async def back(self, seat: Seat, nth: int = 2) -> None:
@@ -107,8 +106,8 @@ class Crew:
         await engine.stop(20)
         await self.seat(seat)
 
-    def task(self, work: "asyncio._CoroutineLike[None]") -> None:  # type: ignore[name-defined]
-        task = asyncio.ensure_future(work)
+    def task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

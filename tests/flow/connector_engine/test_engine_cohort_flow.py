@@ -202,24 +202,35 @@ async def test_a_send_that_hangs_does_not_keep_its_session_from_leaving(
         assert team.counts.ended == []
 
 
-async def test_one_that_is_still_dialing_keeps_nobody_waiting_and_can_be_stopped(
+async def test_one_that_dials_into_silence_keeps_nobody_waiting_and_is_not_the_end_of_all(
     rig: Rig, new_number: Callable[[], str]
 ) -> None:
     accounts = await paired(rig, new_number, 2)
     contact = rig.contact(new_number())
-    slow, quick = [Seat(account) for account in accounts]
-    rig.simulator.set_faults(silent_handshake=True)
+    dialing, quick = [Seat(account) for account in accounts]
+    callers: list[asyncio.StreamWriter] = []
+    called = asyncio.Event()
+
+    def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.append(writer)
+        called.set()
+
+    proxy = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
     async with crew(rig, cohort_size=8, spare_from=None) as team:
-        await asyncio.gather(team.seat(slow), team.seat(quick))
-        rig.simulator.clear_faults()
-        await quick.event(ConnectFailure)
-        slow.engine.kill()
-        quick.engine.kill()
-        for seat in (slow, quick):
-            await asyncio.wait_for(seat.engine.exited, LIMIT_SECONDS)
-        await team.seat(quick)
+        await asyncio.gather(team.seat(dialing, proxy=url), team.seat(quick))
+        await asyncio.wait_for(called.wait(), LIMIT_SECONDS)
         await quick.event(Connected)
-        await alive(rig, quick, contact, "after all")
+        await alive(rig, quick, contact, "not kept waiting")
+        dialing.engine.kill()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(dialing.engine.exited, 5)  # it cannot leave while it dials
+        for writer in callers:
+            writer.close()
+        assert (await asyncio.wait_for(dialing.engine.exited, LIMIT_SECONDS)).reason is ExitReason.CLEAN
+        await alive(rig, quick, contact, "still here")
+        assert team.counts.ended == []
+    proxy.close()
 
 
 async def test_a_process_that_holds_too_much_is_replaced_in_a_planned_way(
@@ -243,13 +254,11 @@ async def test_a_process_that_holds_too_much_is_replaced_in_a_planned_way(
 
 
 async def test_small_processes_become_one(rig: Rig, new_number: Callable[[], str]) -> None:
-    accounts = await paired(rig, new_number, 3)
+    accounts = await paired(rig, new_number, 2)
     contact = rig.contact(new_number())
     async with crew(rig, cohort_size=8, spare_from=None, merge_period=0.5, timings=QUICK) as team:
-        first = await team.start(accounts[0])
-        others = [*await team.start(accounts[1]), *await team.start(accounts[2])]
-        seats = [*first, *others]
-        await holds(lambda: team.pool.sizes() == [3])
+        seats = [*await team.start(accounts[0]), *await team.start(accounts[1])]
+        await holds(lambda: team.pool.sizes() == [2])
         assert set(team.counts.moved) == {MoveReason.CONSOLIDATION}
         for seat in seats:
             await seat.event(Connected, nth=2)

@@ -297,7 +297,7 @@ async def test_an_engine_that_speaks_garbage_is_killed(tmp_path: Path) -> None:
     child = await Child.start([sys.executable, "-c", script, str(listener.path)], os.environ)
     connection, hello = await greet(listener, child)
     listener.close()
-    process = EngineProcess(child, connection, hello, lambda _event: None)
+    process = EngineProcess(child, connection, hello)
     assert (await asyncio.wait_for(process.exited, LIMIT_SECONDS)).reason is ExitReason.PROTOCOL_ERROR
 
 

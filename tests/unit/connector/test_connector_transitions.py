@@ -268,9 +268,37 @@ def test_an_expired_code_is_followed_by_fresh_ones_at_once() -> None:
 
 def test_a_panic_restarts_from_the_local_file_without_a_restore() -> None:
     state, wanted = drive(connected(), inputs.EngineGone("Panic"), inputs.TimerFired(Timer.RETRY))
-    assert effects.BackOff(1) in wanted
+    assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
     assert wanted[-1] == effects.Spawn(pairing=False)
     assert reason(state, ConditionType.PAIRED)[0] == "True"
+
+
+def test_a_second_panic_soon_after_waits() -> None:
+    again, _ = drive(
+        connected(),
+        inputs.EngineGone("Panic"),
+        inputs.TimerFired(Timer.RETRY),
+        inputs.EngineStarted(),
+        inputs.LoggedIn(JID, None),
+    )
+    _, wanted = drive(again, inputs.EngineGone("Panic"))
+    assert effects.BackOff(2) in wanted
+
+
+def test_a_planned_move_reconnects_at_once_and_is_no_failure() -> None:
+    moving, wanted = drive(connected(), inputs.EngineMoves("consolidation"))
+    assert effects.EndEngine(at_once=False) in wanted
+    assert report(moving).phase is Phase.RECONNECTING
+    assert reason(moving, ConditionType.CONNECTED) == ("False", "EngineMoves")
+    moved, wanted = drive(moving, inputs.EngineGone("Clean"), inputs.TimerFired(Timer.RETRY))
+    assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
+    assert wanted[-1] == effects.Spawn(pairing=False)
+    assert moved.failures == 0
+
+
+def test_nobody_is_moved_out_of_a_pairing_or_out_of_an_end() -> None:
+    for state in (fresh_pairing(), drive(connected(), inputs.Stop(StopReason.STOPPED))[0]):
+        assert drive(state, inputs.EngineMoves("memory")) == (state, [])
 
 
 def test_a_missing_state_never_pairs_silently() -> None:
