@@ -4,8 +4,6 @@ import asyncio
 import base64
 import hashlib
 import os
-import random
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,8 +47,8 @@ class Files:
         self.asked.append(key)
         if not (self.folder / key).exists():
             raise ObjectMissing(key)
-        await asyncio.to_thread(shutil.copyfile, self.folder / key, path)
-        return path.stat().st_size
+        data = await asyncio.to_thread((self.folder / key).read_bytes)
+        return await asyncio.to_thread(path.write_bytes, data)
 
 
 class Rows:
@@ -74,7 +72,7 @@ class Sender:
         self.rows = Rows()
         clock = SystemClock()
         uploads = Uploads(self.files, folder / "uploads", installation_id="whatsam", now=clock.now)
-        preparing = Preparing(self.rows, uploads, clock, random.Random(1).random)
+        preparing = Preparing(self.rows, uploads, clock, lambda: 0.5)
         self.preparer: SessionPreparer = preparing.open("test/phone", TENANT, account.uid)
 
     async def send(self, kind: str, chat: str, body: dict[str, Any], *, ephemeral: int = 0) -> str:
@@ -150,8 +148,8 @@ async def test_a_file_for_many_is_uploaded_once(sender: Sender, new_number: Call
 
 async def test_a_file_that_is_gone_is_a_refusal(sender: Sender, new_number: Callable[[], str]) -> None:
     contact = sender.rig.contact(new_number())
+    body = {"media": {"sha256": "0" * 64, "size": 5, "mimetype": "image/png"}}
     with pytest.raises(PreparationFailed) as failed:
-        body = {"media": {"sha256": "0" * 64, "size": 5, "mimetype": "image/png"}}
         await sender.send("image", contact, body)
     assert (failed.value.code, failed.value.retry_after) == ("MediaMissing", None)
 
