@@ -10,24 +10,22 @@ from collections.abc import Callable
 
 from whatsam_connector.engine.protocol import Answer, Refused
 
-ABANDONED_LIMIT = 4
-"""Commands that a lane may leave behind unfinished; each is a thread that hangs, and for an upload its memory too."""
-
 
 class CommandQueue:
     """One lane. Its thread starts with the first command."""
 
     def __init__(
-        self, name: str, answer: Callable[[Answer], None], may_begin: threading.Event, *, abandons: bool = False
+        self, name: str, answer: Callable[[Answer], None], may_begin: threading.Event, *, abandons: int = 0
     ) -> None:
         """`may_begin` is set when every session of the process has started: no command may run before.
 
-        `abandons`: when nobody waits for the running command any more, the next one begins beside it.
+        `abandons`: so many commands may be left behind unfinished: when nobody waits for the running one any more, the
+        next one begins beside it. Each is a thread that hangs, and for an upload its memory too.
         """
         self._name = name
         self._answer = answer
         self._may_begin = may_begin
-        self._may_abandon = ABANDONED_LIMIT if abandons else 0
+        self._may_abandon = abandons
         self._waiting: collections.OrderedDict[int, Callable[[], Answer]] = collections.OrderedDict()
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None

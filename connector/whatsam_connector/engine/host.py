@@ -48,6 +48,11 @@ STARTED_BEFORE_STOP_SECONDS = 2.0
 LEAVE_SECONDS = 7.0
 """After a disconnect, whatsmeow gives the send that it has interrupted up to 5 s to see a connection again."""
 
+ABANDONED_UPLOADS = 2
+"""Uploads to a silent server that one process may have behind it; each holds about three times its file in memory."""
+ABANDONED_LOOKUPS = 4
+"""Questions of one session without an answer; neonize gives each up after 75 s."""
+
 Emit = Callable[[EngineEvent], None]
 
 
@@ -174,11 +179,13 @@ class Host:
         self._link.send(Done(message.id))
 
     def _make_lanes(self, sessions: tuple[SessionStart, ...]) -> dict[tuple[str, Lane], CommandQueue]:
-        media = CommandQueue("media", self._link.send, self._started, abandons=True)
+        media = CommandQueue("media", self._link.send, self._started, abandons=ABANDONED_UPLOADS)
         lanes: dict[tuple[str, Lane], CommandQueue] = {}
         for session in sessions:
             lanes[session.uid, Lane.MESSAGES] = CommandQueue("messages", self._link.send, self._started)
-            lanes[session.uid, Lane.LOOKUPS] = CommandQueue("lookups", self._link.send, self._started, abandons=True)
+            lanes[session.uid, Lane.LOOKUPS] = CommandQueue(
+                "lookups", self._link.send, self._started, abandons=ABANDONED_LOOKUPS
+            )
             lanes[session.uid, Lane.MEDIA] = media
         return lanes
 

@@ -106,10 +106,10 @@ class Rig:
         self.run_dir = folder / "run"
         self._running: list[Running] = []
 
-    def account(self, number: str) -> Account:
-        folder = self.folder / number
-        folder.mkdir()
-        return Account(number, folder)
+    def account(self, number: str, *, folder: str | None = None) -> Account:
+        place = self.folder / (folder or number)
+        place.mkdir()
+        return Account(number, place)
 
     def contact(self, number: str) -> str:
         """Somebody on WhatsApp with this number."""

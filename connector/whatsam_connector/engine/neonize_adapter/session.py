@@ -42,6 +42,16 @@ _NAME_ON_THE_PHONE = "Whatsam"
 """Shown in the phone's list of linked devices."""
 
 
+def name_client(client: NewClient, uid: str) -> None:
+    """Give the client a name of its own in neonize's maps, and keep its finalizer from stopping anybody.
+
+    neonize calls a client by its phone number as soon as there is a JID, so two devices of one account in one process
+    would share a name, and the second would take the events of the first.
+    """
+    client.uuid = client.contact.uuid = client.chat_settings.uuid = uid.encode()
+    client._stop_finalizer.detach()  # pyright: ignore[reportPrivateUsage] - it would stop whoever has this name then
+
+
 class NeonizeSession:
     """A running session. Made and started by the engine, once; it never stops and starts again."""
 
@@ -67,6 +77,7 @@ class NeonizeSession:
             props=DeviceProps(os=_NAME_ON_THE_PHONE, platformType=DeviceProps.CHROME),
             uuid=start.uid,
         )
+        name_client(self.client, start.uid)
         self.bytes_handlers: dict[int, Callable[[bytes], None]] = {}
         """Handlers of events that are not parsed, by neonize's number; see `subscription.on_bytes`."""
         for topic in (pairing, connection, inbound, receipts, groups, contacts, phone_calls, history):

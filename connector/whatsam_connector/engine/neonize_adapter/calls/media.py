@@ -1,8 +1,8 @@
 """Upload of media.
 
-neonize takes the file as one piece of memory and has no time-out; the lane lets one upload through at a time in a process.
-The file is mapped, not read: what an upload costs is in `docs/neonize.md`. One that hangs is left behind when nobody
-waits for it any more; it gives its memory back when the server answers or the connection breaks.
+neonize takes the file as one piece of memory and has no time-out; the lane lets one upload at a time through, whatever
+the number of sessions. The file is mapped, not read: what an upload costs is in `docs/neonize.md`. One that hangs is
+left behind when nobody waits for it any more; it gives its memory back when the server answers or hangs up.
 """
 
 import base64
