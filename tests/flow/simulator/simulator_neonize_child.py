@@ -16,6 +16,7 @@ from google.protobuf.json_format import MessageToDict  # noqa: E402  as below
 from google.protobuf.message import Message  # noqa: E402
 from neonize import events  # noqa: E402  neonize sets up logging on import; ours comes first
 from neonize.client import NewClient  # noqa: E402
+from neonize.exc import SendAppStateError  # noqa: E402
 from neonize.proto import Neonize_pb2  # noqa: E402
 from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as waE2E  # noqa: E402
 from neonize.utils import build_jid, enum  # noqa: E402
@@ -110,15 +111,8 @@ def mark_read(client: NewClient, id: str) -> None:
 
 def evaluate(client: NewClient, expression: str, **variables: Any) -> Any:
     """Any call of neonize: an expression of `client`, `jid`, `received`, and what the test passes."""
-    names = {
-        **vars(enum),
-        "MessageToDict": MessageToDict,
-        "waE2E": waE2E,
-        "client": client,
-        "jid": build_jid,
-        "received": received,
-        **variables,
-    }
+    ours = {"MessageToDict": MessageToDict, "waE2E": waE2E, "client": client, "jid": build_jid, "received": received}
+    names = {**vars(enum), **ours, "time": time, **variables}
     return eval(expression, names)  # noqa: S307  the expression is the test's own
 
 
@@ -128,6 +122,13 @@ def decrypt_vote(client: NewClient, id: str) -> Any:
     answer = client._NewClient__client.DecryptPollVote(client.uuid, vote, len(vote))
     model = Neonize_pb2.ReturnFunctionWithError.FromString(answer.contents.get_bytes())
     return model.Error or [option.hex() for option in model.PollVoteMessage.selectedOptions]
+
+
+def try_set_name(client: NewClient, text: str) -> str:
+    try:
+        return str(client.set_profile_name(text))
+    except SendAppStateError as error:
+        return str(error)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -140,6 +141,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "on-whatsapp": lambda client, numbers: [[a.Query, a.IsIn] for a in client.is_on_whatsapp(*numbers)],
     "set-name": lambda client, text: str(client.set_profile_name(text)),
     "evaluate": evaluate,
+    "try-set-name": try_set_name,
     "decrypt-vote": decrypt_vote,
     "logout": lambda client: client.logout() and None,
 }

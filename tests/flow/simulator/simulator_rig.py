@@ -86,6 +86,13 @@ class NeonizeClient:
             raise AssertionError(f"{self.name}: {command}: {reply}")
         return reply["value"]
 
+    def set_name(self, name: str) -> None:
+        """Needs the phone's app-state key, which comes a moment after the first `Connected`."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while "no app state keys" in (answer := self.call("try-set-name", text=name)):
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.05)
+
     def send(self, to: str, text: str, server: str = "s.whatsapp.net") -> str:
         return self.call("send", to=to, text=text, server=server)
 

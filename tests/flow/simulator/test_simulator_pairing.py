@@ -20,7 +20,7 @@ def test_a_scanned_client_connects_and_gets_keys_and_history(paired: Paired, sim
     client, number = paired("a")
     client.wait("HistorySync", type=0)
     assert f"{number}:1" in simulator.info().online
-    client.call("set-name", text="Gateway")  # needs the app-state key that the phone has sent
+    client.set_name("Gateway")  # needs the app-state key that the phone has sent
 
 
 def test_a_pairing_code_links_a_client(

@@ -60,7 +60,7 @@ def test_a_client_changes_its_own_profile(chat: tuple[NeonizeClient, str, str], 
 
 def test_typing_and_presence_go_both_ways(chat: tuple[NeonizeClient, str, str], simulator: SimulatorClient) -> None:
     client, phone, contact = chat
-    client.call("set-name", text="A client")
+    client.set_name("A client")
     client.do("client.send_presence(Presence.AVAILABLE)")
     client.do("client.subscribe_presence(jid(to))", to=contact)
     client.wait("Presence")
