@@ -11,6 +11,8 @@ import logging
 import sys
 import threading
 
+from whatsam_connector.engine.neonize_adapter.lean import leave_out
+
 DISTRIBUTION = "neonize"
 
 
@@ -23,6 +25,7 @@ def load() -> None:
     """Import neonize."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
 
+    leave_out()
     import pylibmagic  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for its effect, before neonize
 
     # Not an import statement: it would be sorted before the one above.
