@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -141,7 +142,7 @@ async def test_written_twice_is_written_once(sql: asyncpg.Connection, table: Mes
     again = await table.record(SESSION, TENANT, UID, batch)
     assert (first.inserted, again.inserted) == (5, 0)
     assert await sql.fetchval("select unread from chats") == 5
-    counts = [await sql.fetchval(f"select count(*) from {name}") for name in ("messages", "events", "reactions")]
+    counts = [await sql.fetchval(f"select count(*) from {name}") for name in ("messages", "events", "reactions")]  # noqa: S608 - constants
     assert counts == [5, 7, 1]
 
 
@@ -193,7 +194,7 @@ def test_receipts_in_any_order_and_any_stretches_end_at_the_furthest(
         table = MessageTable(database)
         await sent_one(connection, "WA-1")
         edges = [0, *sorted(cuts), len(order)]
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             parts = tuple(
                 ReceiptFor("WA-1", status, BOB, at=NOW, event=event(f"{place}", "message.status"))
                 for place, status in list(enumerate(order))[first:last]
@@ -286,7 +287,7 @@ async def test_what_was_deleted_for_everyone_is_gone_and_stays_gone(
     assert kept is not None
     assert (json.loads(kept["body"]), kept["media"], kept["deleted_at"]) == ({}, None, revoke.at)
     for gone in ("media", "reactions", "message_edits"):
-        assert await sql.fetchval(f"select count(*) from {gone}") == 0, gone
+        assert await sql.fetchval(f"select count(*) from {gone}") == 0, gone  # noqa: S608 - constants
     assert await sql.fetchval("select sha256 from media_unreferenced") == "ab" * 32
     assert await sql.fetchval("select count(*) from events where kind = 'message.deleted'") == 1
 
