@@ -24,6 +24,9 @@ _log = get_logger(__name__)
 _POLL = 2.0
 """Seconds between looks for open messages: notifications get lost with their connection, rows do not."""
 
+_LATE = 0.25
+"""Seconds in which receipts that were faster than their messages' ids are gathered."""
+
 
 class MessageRows(MessageSink, OutgoingRows, BatchRows, Protocol):
     """The table of messages."""
@@ -65,6 +68,8 @@ class Mailroom:
         self._desk = Desk(rows)
         self._preparing = preparing
         self._hurry = hurry
+        self._late: dict[str, list[ReceiptFor]] = {}
+        self._late_tasks: set[asyncio.Task[None]] = set()
         self._rows = rows
         self._waiters = waiters
         self._clock = clock
@@ -88,7 +93,7 @@ class Mailroom:
             waiters=self._waiters,
             clock=self._clock,
             may_work=self._may_work,
-            late=lambda receipt: self._apply(owner, receipt),
+            late=lambda receipt: self._apply_late(owner, receipt),
             preparer=self._preparing.open(owner.session, owner.tenant, owner.uid),
             hurry=lambda: self._hurry(owner.uid),
             count=self._count_out,
@@ -98,10 +103,25 @@ class Mailroom:
         )
         return inbox, outbox
 
-    async def _apply(self, owner: InboxOwner, receipt: Receipt) -> None:
-        """Write a receipt whose message got its id only after the inbox had looked for it."""
-        batch = Batch(receipts=(ReceiptFor(receipt.wa_id, receipt.status, at=receipt.at),))
-        await self._rows.record(owner.session, owner.tenant, None, batch)
+    def _apply_late(self, owner: InboxOwner, receipt: Receipt) -> None:
+        """Write a receipt whose message got its id only after the inbox had looked for it; some at a time."""
+        waiting = self._late.setdefault(owner.session, [])
+        waiting.append(ReceiptFor(receipt.wa_id, receipt.status, at=receipt.at))
+        if len(waiting) == 1:
+            task = asyncio.create_task(self._write_late(owner), name=f"late receipts {owner.session}")
+            self._late_tasks.add(task)
+            task.add_done_callback(self._late_tasks.discard)
+
+    async def _write_late(self, owner: InboxOwner) -> None:
+        await asyncio.sleep(_LATE)
+        batch = Batch(receipts=tuple(self._late.pop(owner.session)))
+        while True:
+            try:
+                await self._rows.record(owner.session, owner.tenant, None, batch)
+            except DatabaseUnavailable:
+                await asyncio.sleep(_POLL)
+            else:
+                return
 
     async def ring_for_ever(self, sessions: Callable[[], list[str]], wake: Callable[[str], None]) -> None:
         """Wake the outboxes of sessions that have something to send."""

@@ -98,11 +98,11 @@ class Outbox:
         clock: Clock,
         may_work: Callable[[], bool],
         preparer: MessagePreparer,
-        late: Callable[[Receipt], Awaitable[object]],
+        late: Callable[[Receipt], None],
         hurry: Callable[[], None] = lambda: None,
         count: Callable[[str], None] = lambda _what: None,
     ) -> None:
-        """`late` writes a receipt that came before its message had its id in the database.
+        """`late` sees to it that a receipt is written that came before its message had its id in the database.
 
         `hurry` asks for the session's state to be stored now rather than at the next look.
         """
@@ -454,7 +454,9 @@ class Outbox:
         else:
             sent = SentRow(self._session, row.id, result.wa_id, status, result.timestamp)
             await self._until_written(lambda: self._desk.settle(sent))
-        await self._apply_late_receipt(result.wa_id)
+        late = self._receipts.take(result.wa_id)
+        if late is not None:  # it came while the id was being written, and found no row
+            self._late(late)
         del self._unwritten[row.id]
         self._count("sent")
         self._waiters.settled(row.id, MessageView(row.id, status, result.wa_id, result.timestamp, None))
@@ -463,12 +465,6 @@ class Outbox:
         """Wait until every result is written. Raises what went wrong with one, unless the database is only away."""
         while self._unwritten:
             await next(iter(self._unwritten.values()))
-
-    async def _apply_late_receipt(self, wa_id: str) -> None:
-        """A receipt that came while the id was being written found no row."""
-        receipt = self._receipts.take(wa_id)
-        if receipt is not None:
-            await self._until_written(lambda: self._late(receipt))
 
     async def _put_back(self, rows: Collection[OutRow]) -> None:
         """They certainly did not leave: pending again, in their old places, with the attempts they had."""

@@ -202,7 +202,16 @@ class _Stored:
             self._rows.setdefault(target.wa_id, []).append(target)
         for row in new:
             if row.wa_id is not None and row.status != "undecryptable":
-                self._rows.setdefault(row.wa_id, []).append(_target(row, row.wa_id))
+                self._add(_target(row, row.wa_id))
+
+    def _add(self, new: TargetRow) -> None:
+        rows = self._rows.setdefault(new.wa_id, [])
+        for place, stored in enumerate(rows):
+            if (stored.direction, stored.chat) == (new.direction, new.chat):
+                if stored.type == "unknown":  # could not be decrypted before: this batch completes that very row
+                    rows[place] = replace(new, id=stored.id, at=stored.at)
+                return
+        rows.append(new)
 
     def rows(self, key: TargetKey) -> list[TargetRow]:
         """Rows with this id in this chat."""

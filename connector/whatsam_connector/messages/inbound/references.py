@@ -12,6 +12,7 @@ from whatsam_connector.content.reading import EditContent, EncryptedReaction, Re
 from whatsam_connector.messages.batch import Edit, NewEvent, ReactionChange, Revoke, TargetRow, Vote
 from whatsam_connector.messages.inbound.findings import Reference
 from whatsam_connector.messages.inbound.names import PHONE_SERVER
+from whatsam_core.messages import MEDIA_TYPES
 
 Admins = Mapping[str, frozenset[str]]
 """Names of the admins of those groups for which they are known."""
@@ -54,7 +55,7 @@ def _edit(reference: Reference, content: EditContent, rows: Sequence[TargetRow])
     changes = dict(content.changes)
     words = changes.pop("text", changes.pop("caption", None))
     if words is not None:
-        changes["text" if row.type == "text" else "caption"] = words
+        changes["caption" if row.type in MEDIA_TYPES else "text"] = words
     return Edit(row, changes, reference.at, _event(reference, "message.edited"))
 
 
