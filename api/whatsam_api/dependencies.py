@@ -12,8 +12,8 @@ from whatsam_api.services.identity import Principal
 from whatsam_core.resources import WhatsAppSession
 
 
-def context_of(request: Request) -> ProcessContext:
-    """The process's parts."""
+async def context_of(request: Request) -> ProcessContext:
+    """The process's parts. Async, because FastAPI runs plain functions in a thread: too dear for every call."""
     return request.app.state.context
 
 

@@ -38,7 +38,7 @@ class WireError(WhatsamError):
 def to_json(value: Any) -> Any:
     """Turn a dataclass (or what may be inside one) into JSON values; bytes become base64, times ISO 8601."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {name: to_json(getattr(value, name)) for name in _in_order(type(value))}
         return {TAG: type(value).__name__, **fields}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
@@ -105,6 +105,11 @@ class Decoder:
             raise WireError(f"unknown message {str(name)[:40]!r}")
         member = self._members[name]
         return _parse_dataclass(member, fields, more(member) if more else {}, lenient=self._lenient)
+
+
+@functools.cache
+def _in_order(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 @functools.cache

@@ -1,9 +1,10 @@
 """`python -m whatsam_connector.shipper --socket PATH`: started by the connector, never by hand."""
 
 import argparse
-import asyncio
 import signal
 from pathlib import Path
+
+import uvloop
 
 from whatsam_connector.shipper.service import serve
 
@@ -16,7 +17,7 @@ def main() -> None:
     # A signal to the whole group ends the connector, which still needs us for the last states; its end is ours.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(serve(socket))
+    uvloop.run(serve(socket))
 
 
 main()
