@@ -21,6 +21,7 @@ from whatsam_connector.http.server import HttpServer, bind
 from whatsam_connector.http.stores import Stores
 from whatsam_connector.http.throughput import Throughput
 from whatsam_connector.http.tokens import TokenChecker
+from whatsam_connector.journal import Limits
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import LeaseKeeper
 from whatsam_connector.lease.tenure import Tenure
@@ -53,6 +54,7 @@ from whatsam_core.resources.session import WhatsAppSession
 from whatsam_core.storage.cluster import Cluster
 from whatsam_core.storage.objects import ObjectStore
 
+_MIB = 1024 * 1024
 _BOOT_ID_BYTES = 6
 _BOOT_ID_LENGTH = 10
 
@@ -125,6 +127,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         starts=asyncio.Semaphore(settings.max_concurrent_starts),
         media_max_bytes=settings.media_max_bytes,
         places=lambda uid: SessionPlaces(settings.state_dir / "sessions" / uid),
+        journal_limits=Limits(settings.journal_limit_mib * _MIB, settings.journal_free_mib * _MIB),
         count_exit=lambda reason: metrics.engine_ends.labels(reason).inc(),
     )
 

@@ -60,6 +60,11 @@ class ConnectorSettings(MediaSettings):
     media_downloads: int = Field(default=4, ge=1, le=64)
     """Files of received messages that are downloaded at the same time."""
 
+    journal_limit_mib: int = Field(default=256, ge=1)
+    """Inbound per session that PostgreSQL has not taken; with more the session leaves WhatsApp, which keeps the rest."""
+    journal_free_mib: int = Field(default=512, ge=0)
+    """Free space on the disk of `state_dir`; with less, sessions leave WhatsApp until there is more."""
+
     sessions_per_worker: int = Field(default=50, ge=1)
     """How many sessions the operator gives this worker; shown in health and metrics."""
     cohort_size: int = Field(default=32, ge=1, le=64)

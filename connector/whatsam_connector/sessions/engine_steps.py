@@ -40,6 +40,9 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
         case inputs.ConnectRefused():
             trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {said.reason}; trying again")
             return end_engine(replace(state, trouble=trouble), at_once=False)
+        case inputs.JournalFull():
+            trouble = Trouble("JournalFull", f"{said.reason}: what has arrived must be stored before more may come")
+            return end_engine(replace(state, trouble=trouble), at_once=False)
         case inputs.LoggedOutByPeer():
             return _logged_out(state, said.reason)
         case inputs.Replaced():

@@ -8,6 +8,7 @@ from whatsam_connector.supervision import (
     ConnectFailure,
     Disconnected,
     EngineEvent,
+    JournalFull,
     LoggedOut,
     OfflineDrained,
     Paired,
@@ -47,5 +48,7 @@ def translate(event: EngineEvent) -> Input | None:  # noqa: PLR0911, PLR0912  # 
             return inputs.Banned(event.code, event.expires)
         case ConnectFailure():
             return inputs.ConnectRefused(event.reason)
+        case JournalFull():
+            return inputs.JournalFull(event.reason)
         case _:
             return None

@@ -137,6 +137,13 @@ class ConnectRefused:
 
 
 @dataclass(frozen=True)
+class JournalFull:
+    """The engine has left WhatsApp: what has arrived must be stored first, and WhatsApp keeps the rest."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class LoggedOutByPeer:
     """WhatsApp says that the device is no longer linked."""
 
@@ -239,6 +246,7 @@ Input = (
     | OfflineQueueDrained
     | ConnectionLost
     | ConnectRefused
+    | JournalFull
     | LoggedOutByPeer
     | Replaced
     | Banned

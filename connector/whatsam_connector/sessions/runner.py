@@ -13,6 +13,7 @@ from typing import Any
 
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import Fenced, ProxyUnusable
+from whatsam_connector.journal import Limits
 from whatsam_connector.messages.inbox_owner import InboxOwner, wants_of
 from whatsam_connector.messages.media.work import Route
 from whatsam_connector.sessions import effects, inputs
@@ -66,6 +67,8 @@ class RunnerTools:
     starts: asyncio.Semaphore
     """Bounds how many sessions restore at the same time; how many start is the pool's affair."""
     places: Callable[[str], SessionPlaces]
+    journal_limits: Limits = field(default_factory=Limits)
+    """How far the journal of a session may grow while nobody takes it over."""
     media_max_bytes: int = 64 * 1024 * 1024
     """Largest file that the platform lets a session download."""
     count_exit: Callable[[str], None] = lambda _reason: None
@@ -315,6 +318,7 @@ class SessionRunner:
             jid=None if pairing else self.state.jid,
             pairing=request,
             proxy=proxy,
+            limits=self._tools.journal_limits,
             debug=self._asked_debug,
         )
         born: list[Engine] = []
@@ -330,7 +334,9 @@ class SessionRunner:
             engine = await self._tools.spawn(session, on_event)
         except (EngineError, Fenced) as error:
             bad_file = isinstance(error, EngineStartFailed) and error.reason in _BAD_FILE
-            self.push(inputs.EngineStartFailed(str(error), bad_file=bad_file))
+            full = isinstance(error, EngineStartFailed) and error.reason == "JournalFull"
+            word = "JournalFull" if full else "EngineFailed"
+            self.push(inputs.EngineStartFailed(str(error), bad_file=bad_file, reason=word))
             return
         born.append(engine)
         self._engine = engine

@@ -16,6 +16,7 @@ from whatsam_connector.engine.events import (
     ConnectFailure,
     Disconnected,
     EngineEvent,
+    JournalFull,
     LoggedOut,
     StreamReplaced,
     TemporaryBan,
@@ -202,7 +203,7 @@ class SessionEngine:
                 if not self.connected:
                     self.since = now
                 self.connected = True
-            case Disconnected() | LoggedOut() | StreamReplaced() | TemporaryBan() | ConnectFailure():
+            case Disconnected() | LoggedOut() | StreamReplaced() | TemporaryBan() | ConnectFailure() | JournalFull():
                 self.connected = False
             case _:
                 pass

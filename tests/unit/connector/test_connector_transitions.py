@@ -36,6 +36,7 @@ WORDS: list[Input] = [
     inputs.Replaced(),
     inputs.Banned("101", NOW + timedelta(hours=1)),
     inputs.EngineOutdated(),
+    inputs.JournalFull("the journal is full"),
     inputs.EngineMoves("consolidation"),
 ]
 FROM_OUTSIDE: list[Input] = [
@@ -294,6 +295,12 @@ def test_a_planned_move_reconnects_at_once_and_is_no_failure() -> None:
     assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
     assert wanted[-1] == effects.Spawn(pairing=False)
     assert moved.failures == 0
+
+
+def test_a_full_journal_ends_the_engine_in_order_and_is_told_as_what_it_is() -> None:
+    leaving, wanted = drive(connected(), inputs.JournalFull("the journal is full"))
+    assert effects.EndEngine(at_once=False) in wanted
+    assert reason(leaving, ConditionType.CONNECTED) == ("False", "JournalFull")
 
 
 def test_nobody_is_moved_out_of_a_pairing_or_out_of_an_end() -> None:
