@@ -1,6 +1,7 @@
 """What a web page says about itself: title, description, picture; and which link of a text a preview is for. Pure."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Final
@@ -33,9 +34,10 @@ def page_head(html: bytes, charset: str | None, url: str) -> PageHead:
     reader = _Head()
     try:
         text = html.decode(charset or "utf-8", "replace")
-    except LookupError:
+    except (LookupError, ValueError):  # no such charset, or none that is for text
         text = html.decode("utf-8", "replace")
-    reader.feed(text)
+    with suppress(ValueError, AssertionError):  # the parser gives up on some broken pages; what it has read counts
+        reader.feed(text)
     said = reader.said
     picture = _first(said, "og:image:secure_url", "og:image", "twitter:image")
     try:
