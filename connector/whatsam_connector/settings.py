@@ -61,7 +61,7 @@ class ConnectorSettings(MediaSettings):
     """Files of received messages that are downloaded at the same time."""
 
     journal_limit_mib: int = Field(default=256, ge=1)
-    """Inbound per session that PostgreSQL has not taken; with more the session leaves WhatsApp, which keeps the rest."""
+    """Inbound per session that PostgreSQL has not taken; with more the session leaves; WhatsApp keeps the rest."""
     journal_free_mib: int = Field(default=512, ge=0)
     """Free space on the disk of `state_dir`; with less, sessions leave WhatsApp until there is more."""
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from whatsam_connector.clock import Clock
