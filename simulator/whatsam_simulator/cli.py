@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from whatsam_simulator.client import ControlError, SimulatorClient
 from whatsam_simulator.control.models import ServerInfo, Started
@@ -136,8 +136,8 @@ def _client(url: str) -> _ClientOrExit:
     return _ClientOrExit(url)
 
 
-def _show(entry: BaseModel) -> None:
-    typer.echo(entry.model_dump_json())
+def _show(entry: object) -> None:
+    typer.echo(TypeAdapter(type(entry)).dump_json(entry))
 
 
 def main() -> None:

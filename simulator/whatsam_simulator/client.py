@@ -19,7 +19,7 @@ from whatsam_simulator.control.models import (
     Violations,
 )
 from whatsam_simulator.faults import Faults
-from whatsam_simulator.journal.records import CounterUse, Holder, MessageEvent, Violation
+from whatsam_simulator.journal.records import CounterUse, Holder, JournalSummary, MessageEvent, Violation
 
 __all__ = ["ControlError", "SimulatorClient"]
 
@@ -53,6 +53,17 @@ class SimulatorClient(ContactMethods, GroupMethods, PhoneMethods):
         self._ask("DELETE", "/faults")
 
     # journal
+
+    def journal(self) -> JournalSummary:
+        """What is kept, and how much was seen."""
+        return self._get(JournalSummary, "/journal")
+
+    def set_journal(self, **settings: Any) -> JournalSummary:
+        """For volume runs: `keep="counts"`, `inbox=1000`; nothing: as at the start."""
+        return self._put(JournalSummary, "/journal", settings)
+
+    def clear_journal(self) -> None:
+        self._ask("DELETE", "/journal")
 
     def holders(self, device: str | None = None) -> list[Holder]:
         return self._get(Holders, "/journal/holders", device=device).holders

@@ -61,6 +61,10 @@ class ContactMethods(ControlConnection):
         messages = [{"from": sender, "to": to, "text": text} for sender, to, text in texts]
         return self._post(MessageIds, "/contacts/messages/batch", {"messages": messages}).ids
 
+    def send_all(self, messages: list[dict[str, Any]]) -> list[str]:
+        """Many messages of any kind in one request: `{"from", "to", …}` with the fields of `MessageBody`."""
+        return self._post(MessageIds, "/contacts/messages/batch", {"messages": messages}).ids
+
     def send_raw(
         self, sender: str, to: str, message: bytes, *, message_id: str | None = None, timestamp: int | None = None
     ) -> str:

@@ -29,6 +29,8 @@ MEDIA_TYPES = {"voice": "ptt", "ptv": "video", "contact": "vcard", "contacts": "
 STANZA_MEDIA = ("image", "video", "gif", "ptv", "audio", "voice", "document", "sticker", "contact", "contacts")
 EDIT_MESSAGE, REVOKE_OWN, REVOKE_OTHERS = "1", "7", "8"
 """The stanza's `edit`, as whatsmeow's `EditAttribute`."""
+BARE_TEXT = {"text", "to", "sender"}
+"""Fields of the most common body; in volume runs the rest is not looked at."""
 INVITE_SECONDS = 3 * 86_400
 
 
@@ -41,6 +43,8 @@ class Authoring:
 
     def write(self, author: Account, body: MessageBody) -> Outgoing:
         """Raises `RequestRefused` for a body that makes no message, `UnknownItem` for messages that are not there."""
+        if body.text is not None and body.model_fields_set <= BARE_TEXT:
+            return Outgoing(compose.compose_text(body.text))
         given = [name for name in CONTENTS if getattr(body, name) is not None]
         if len(given) != 1:
             raise RequestRefused("a message needs exactly one content, for example text or media")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from whatsam_simulator.contacts.details import Details
-
-MAX_ENTRIES = 20_000
-"""Per account; the oldest go first."""
+from whatsam_simulator.journal.journal import Journal
 
 
 class InboxMedia(BaseModel):
@@ -52,13 +52,14 @@ class InboxMessage(Details):
         return base64.b64decode(self.raw)
 
 
-class InboxReceipt(BaseModel):
+@dataclass(slots=True, kw_only=True)
+class InboxReceipt:
     """A receipt for a message that a phone or contact sent."""
 
     sequence: int
     message_id: str
-    type: str = Field(description="delivered, read, played, retry …")
-    sender: str = Field(description="Number of who sent the receipt")
+    type: Annotated[str, Field(description="delivered, read, played, retry …")]
+    sender: Annotated[str, Field(description="Number of who sent the receipt")]
     sender_device: int
     received_at: datetime
 
@@ -80,7 +81,8 @@ class InboxEvent(BaseModel):
 class Inbox:
     """Messages, receipts and other events of one account's phone."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self.events: list[InboxEvent] = []
         self.messages: list[InboxMessage] = []
         self.receipts: list[InboxReceipt] = []
@@ -92,18 +94,21 @@ class Inbox:
 
     def add(self, entry: InboxMessage) -> None:
         self.messages.append(entry)
-        if len(self.messages) > MAX_ENTRIES:
-            del self.messages[: MAX_ENTRIES // 10]
+        self._trim(self.messages)
 
     def add_receipt(self, entry: InboxReceipt) -> None:
         self.receipts.append(entry)
-        if len(self.receipts) > MAX_ENTRIES:
-            del self.receipts[: MAX_ENTRIES // 10]
+        self._trim(self.receipts)
 
     def add_event(self, entry: InboxEvent) -> None:
         self.events.append(entry)
-        if len(self.events) > MAX_ENTRIES:
-            del self.events[: MAX_ENTRIES // 10]
+        self._trim(self.events)
+
+    def _trim(self, entries: list[Any]) -> None:
+        """The oldest go first, many at a time."""
+        most = self._journal.settings.inbox
+        if len(entries) > most + most // 10:
+            del entries[: len(entries) - most]
 
     def find(self, message_id: str) -> InboxMessage | None:
         """The readable copy of a message if there is one."""

@@ -31,6 +31,8 @@ from whatsam_simulator.world.records import Account, Device
 MAX_RETRIES = 4
 """Retry receipts for one message, as whatsmeow."""
 
+MAX_FILES = 50_000
+"""Files and retries that are remembered, of all accounts."""
 EVENT_KINDS = {"w:gp2": "group", "chatstate": "typing", "status": "about"}
 
 
@@ -72,7 +74,10 @@ class Receiving:
         self._delivery, self._answerer, self._phone = delivery, answerer, phone
 
     def inbox(self, number: str) -> Inbox:
-        return self._inboxes.setdefault(number, Inbox())
+        inbox = self._inboxes.get(number)
+        if inbox is None:
+            inbox = self._inboxes[number] = Inbox(self._context.journal)
+        return inbox
 
     def media(self, number: str, message_id: str) -> MediaReference | None:
         return self._media.get((number, message_id))
@@ -98,7 +103,7 @@ class Receiving:
         inbox, listed = self.inbox(device.number), receipt.child("list")
         for message_id in [receipt.text("id"), *(item.text("id") for item in (listed.children if listed else []))]:
             inbox.add_receipt(
-                InboxReceipt.model_construct(
+                InboxReceipt(
                     sequence=inbox.next(),
                     message_id=message_id,
                     type=receipt.get("type") or "delivered",
@@ -188,6 +193,8 @@ class Receiving:
         self._step(MessageStep.READ, parties, device, message, content.kind)
         if content.media is not None:
             self._media[device.number, message_id] = content.media
+            if len(self._media) > MAX_FILES:
+                del self._media[next(iter(self._media))]
         if content.kind == "vote":
             self._read_vote(device, parties, content)
         if content.kind == "protocol" and parties.sender.number == device.number and self._phone is not None:
@@ -286,6 +293,8 @@ class Receiving:
         message_id, signal = message.text("id"), device.signal
         key = device.key, parties.sender.key, message_id
         asked = self._retries[key] = self._retries.get(key, 0) + 1
+        if len(self._retries) > MAX_FILES:
+            del self._retries[next(iter(self._retries))]
         if asked == 1:
             self._step(MessageStep.UNREADABLE, parties, device, message, str(failure))
             self._add(device, parties, message, None, reason=str(failure))

@@ -55,14 +55,14 @@ class MessageRequest(MessageBody):
     to: str = Field(pattern=r"^([0-9]{5,15}|[0-9-]+@g\.us)$", description="A number, or a group's address")
 
 
-class BatchedText(Request):
+class BatchedMessage(MessageRequest):
+    """One of many messages."""
+
     sender: Number = Field(alias="from")
-    to: Number
-    text: str
 
 
 class BatchRequest(Request):
-    messages: list[BatchedText] = Field(min_length=1, max_length=20_000)
+    messages: list[BatchedMessage] = Field(min_length=1, max_length=20_000)
 
 
 class Inbox(BaseModel):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from whatsam_simulator.contacts.authoring import decoded
-from whatsam_simulator.contacts.compose import compose_text
 from whatsam_simulator.contacts.inbox import Inbox
-from whatsam_simulator.contacts.outgoing import MessageBody
 from whatsam_simulator.contacts.sending import Outgoing
-from whatsam_simulator.control.contact_models import Contact, ProfileRequest, ProfileView, TypingRequest
+from whatsam_simulator.control.contact_models import (
+    BatchedMessage,
+    Contact,
+    MessageRequest,
+    ProfileRequest,
+    ProfileView,
+    TypingRequest,
+)
 from whatsam_simulator.crypto import media as media_crypto
 from whatsam_simulator.errors import RequestRefused, UnknownItem
 from whatsam_simulator.server.site import MEDIA_PATH
 from whatsam_simulator.simulation import Simulation
-from whatsam_simulator.world.records import PRIVACY, Account
+from whatsam_simulator.world.records import PRIVACY, Account, Group
+
+BREATH = 20
+"""Messages of a batch between two looks at the sockets."""
 
 
 class ContactService:
@@ -75,19 +84,27 @@ class ContactService:
 
     # messages
 
-    def send(self, number: str, to: str, body: MessageBody) -> str:
-        sender = self._world.account(number)
-        if to.endswith("@g.us"):
-            group = self._world.group(to)
-            message = self._simulation.authoring.write(sender, body)
-            return self._simulation.sending.send_to_group(sender, group, message)
-        receiver = self._world.account(to)
-        return self._simulation.sending.send(sender, receiver, self._simulation.authoring.write(sender, body))
+    def send(self, number: str, body: MessageRequest) -> str:
+        sender, to = self._world.account(number), self._receiver(body.to)
+        return self._send(sender, to, self._simulation.authoring.write(sender, body))
 
-    def send_batch(self, texts: list[tuple[str, str, str]]) -> list[str]:
-        """(sender, receiver, text) each; all or, where a number is unknown, none."""
-        known = [(self._world.account(sender), self._world.account(to), text) for sender, to, text in texts]
-        return [self._simulation.sending.send(sender, to, Outgoing(compose_text(text))) for sender, to, text in known]
+    def _receiver(self, to: str) -> Account | Group:
+        return self._world.group(to) if to.endswith("@g.us") else self._world.account(to)
+
+    def _send(self, sender: Account, to: Account | Group, message: Outgoing) -> str:
+        if isinstance(to, Group):
+            return self._simulation.sending.send_to_group(sender, to, message)
+        return self._simulation.sending.send(sender, to, message)
+
+    async def send_batch(self, messages: list[BatchedMessage]) -> list[str]:
+        """All, in order; or, where a number is unknown, none. Connections are served in between."""
+        known = [(self._world.account(body.sender), self._receiver(body.to), body) for body in messages]
+        ids: list[str] = []
+        for sender, to, body in known:
+            ids.append(self._send(sender, to, self._simulation.authoring.write(sender, body)))
+            if len(ids) % BREATH == 0:
+                await asyncio.sleep(0)
+        return ids
 
     def inbox(self, number: str) -> Inbox:
         self._world.account(number)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 
 from whatsam_simulator.control.dependencies import Service
 from whatsam_simulator.control.models import Counters, Holders, Messages, Stanzas, Violations
+from whatsam_simulator.journal.records import JournalSettings, JournalSummary
 
 router = APIRouter(prefix="/journal", tags=["journal"])
 
@@ -27,6 +28,26 @@ Device = Annotated[str | None, Query(description="number:id")]
 
 def _page(entries: Iterable[Entry], after: int, limit: int) -> list[Entry]:
     return list(islice((entry for entry in entries if entry.sequence > after), limit))
+
+
+@router.get("")
+async def summary(service: Service) -> JournalSummary:
+    """What is kept, and how much was seen."""
+    return service.journal.summary()
+
+
+@router.put("")
+async def settings(body: JournalSettings, service: Service) -> JournalSummary:
+    """What to keep from now on; for volume runs."""
+    service.journal.settings = body
+    return service.journal.summary()
+
+
+@router.delete("")
+async def clear(service: Service) -> JournalSummary:
+    """Forgets messages, counters and violations."""
+    service.journal.clear()
+    return service.journal.summary()
 
 
 @router.get("/holders")

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 import xeddsa.bindings as xeddsa
@@ -71,8 +71,11 @@ class KeyPair:
         return bytes(signature)
 
 
+@lru_cache(maxsize=1024)
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (64 bytes) is one by the owner of `public` (32 bytes) over `message`."""
+    """Whether `signature` (64 bytes) is one by the owner of `public` (32 bytes) over `message`.
+
+    Remembered, since all members of a group check the same signature."""
     if len(public) != 32 or len(signature) != 64:
         return False
     plain = bytearray(signature)

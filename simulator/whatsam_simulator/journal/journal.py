@@ -8,13 +8,15 @@ overlaps. Everything is in memory and bounded; it starts empty with the process.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 
 from whatsam_simulator.clock import Clock
 from whatsam_simulator.journal.records import (
     CounterUse,
     EndReason,
     Holder,
+    JournalSettings,
+    JournalSummary,
     MessageEvent,
     MessageStep,
     Violation,
@@ -33,6 +35,9 @@ class Journal:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sequence = 0
+        self.settings = JournalSettings()
+        self.steps: Counter[MessageStep] = Counter()
+        self.counted = 0
         self.holders: deque[Holder] = deque(maxlen=MAX_ENTRIES)
         self.messages: deque[MessageEvent] = deque(maxlen=MAX_ENTRIES)
         self.counters: deque[CounterUse] = deque(maxlen=MAX_ENTRIES)
@@ -45,6 +50,22 @@ class Journal:
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
+
+    def clear(self) -> None:
+        """Forgets messages, counters and violations; who holds which device stays."""
+        for entries in (self.messages, self.counters, self.violations):
+            entries.clear()
+        self._used.clear()
+        self.steps.clear()
+        self.counted = 0
+
+    def summary(self) -> JournalSummary:
+        return JournalSummary(
+            settings=self.settings,
+            steps={str(step): count for step, count in self.steps.items()},
+            counters=self.counted,
+            violations=len(self.violations),
+        )
 
     # holders
 
@@ -105,8 +126,11 @@ class Journal:
         chat: str | None = None,
         detail: str | None = None,
     ) -> None:
+        self.steps[step] += 1
+        if self.settings.keep == "counts":
+            return
         now = self._clock.now()
-        event = MessageEvent.model_construct(
+        event = MessageEvent(
             sequence=self._next(),
             step=step,
             message_id=message_id,
@@ -123,6 +147,9 @@ class Journal:
         self, *, receiver: str, sender: str, kind: str, chain: str, counter: int, message_id: str, ciphertext: bytes
     ) -> None:
         """A device has sent a ciphertext under this counter."""
+        self.counted += 1
+        if self.settings.keep == "counts":
+            return
         now = self._clock.now()
         digest = int.from_bytes(hashlib.blake2b(ciphertext, digest_size=8).digest())
         key = receiver, sender, chain
@@ -133,7 +160,7 @@ class Journal:
         used.setdefault(counter, digest)
         if len(self._used) > MAX_CHAINS:
             del self._used[next(iter(self._used))]
-        use = CounterUse.model_construct(
+        use = CounterUse(
             sequence=self._next(),
             receiver=receiver,
             sender=sender,

@@ -1,11 +1,13 @@
-"""The entries of the journal, as the control API shows them."""
+"""The entries of the journal, as the control API shows them. What is made for every message is a plain dataclass."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class EndReason(StrEnum):
@@ -47,34 +49,36 @@ class MessageStep(StrEnum):
     RETRY_ANSWERED = "retry-answered"
 
 
-class MessageEvent(BaseModel):
+@dataclass(slots=True, kw_only=True)
+class MessageEvent:
     """One step of one message."""
 
     sequence: int
     step: MessageStep
     message_id: str
-    sender: str = Field(description="Device that sent it, number:id")
-    receiver: str | None = Field(default=None, description="Device it is for; null: the server itself")
+    sender: Annotated[str, Field(description="Device that sent it, number:id")]
+    receiver: Annotated[str | None, Field(description="Device it is for; null: the server itself")] = None
     chat: str | None = None
     at: datetime
     at_monotonic: float
     detail: str | None = None
 
 
-class CounterUse(BaseModel):
+@dataclass(slots=True, kw_only=True)
+class CounterUse:
     """One use of a Signal counter: `chain` is the ratchet key (1:1) or the key id (group), as hex."""
 
     sequence: int
-    receiver: str = Field(description="Device, or group for sender keys")
+    receiver: Annotated[str, Field(description="Device, or group for sender keys")]
     sender: str
-    kind: str = Field(description="msg, pkmsg or skmsg")
+    kind: Annotated[str, Field(description="msg, pkmsg or skmsg")]
     chain: str
     counter: int
     message_id: str
     at: datetime
     at_monotonic: float
-    reused: bool = Field(description="The same counter of the same chain was used before, for another ciphertext")
-    repeated: bool = Field(description="The very same ciphertext was sent before")
+    reused: Annotated[bool, Field(description="The same counter was used before, for another ciphertext")]
+    repeated: Annotated[bool, Field(description="The very same ciphertext was sent before")]
 
 
 class ViolationKind(StrEnum):
@@ -98,3 +102,24 @@ class Violation(BaseModel):
     at_monotonic: float
     connections: list[str] = Field(default_factory=list[str], description="For two holders: the older, the newer")
     older_spoke_after: bool = Field(default=False, description="The older sent frames after the newer's login")
+
+
+class JournalSettings(BaseModel):
+    """What the journal and the inboxes keep in memory."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep: Literal["everything", "counts"] = Field(
+        default="everything",
+        description="counts: no message steps, no counters (reused ones are not noticed), no stanzas; for volume runs",
+    )
+    inbox: int = Field(default=20_000, ge=0, description="Messages, receipts and events that an inbox keeps of each")
+
+
+class JournalSummary(BaseModel):
+    """How much was seen."""
+
+    settings: JournalSettings
+    steps: dict[str, int] = Field(description="Step of messages → how often since the start or the last clearing")
+    counters: int
+    violations: int

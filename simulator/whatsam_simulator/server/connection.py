@@ -206,6 +206,8 @@ class Connection:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _trace(self, direction: str, stanza: Node) -> None:
+        if self._context.journal.settings.keep == "counts":
+            return
         who = self.device.key if self.device else self.id
         self._context.trace.append((self._context.clock.now().monotonic, direction, who, stanza))
 
