@@ -17,6 +17,7 @@ from whatsam_api.routes import (
     api_keys,
     auth,
     chat_list,
+    chats,
     contacts,
     files,
     group_members,
@@ -33,7 +34,7 @@ from whatsam_core.logging import get_logger
 
 log = get_logger()
 
-DIRECTORY = (contacts, groups, group_members, profile, newsletters)
+DIRECTORY = (chats, contacts, groups, group_members, profile, newsletters)
 """What is asked of WhatsApp through the session's engine."""
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from whatsam_api.services.acceptance import Acceptance
 from whatsam_api.services.api_keys import ApiKeyService
+from whatsam_api.services.chats import ChatService
 from whatsam_api.services.directory import DirectoryService
 from whatsam_api.services.downloads import DownloadService
 from whatsam_api.services.gestures import Gestures
@@ -22,6 +23,7 @@ from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.services.sessions import SessionService
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
+from whatsam_api.storage.chat_changes import ChatChangeStore
 from whatsam_api.storage.chats import ChatStore
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.database import Database
@@ -59,6 +61,7 @@ class ProcessContext:
     keys: ApiKeyService
     cleanup: RowCleanup
     directory: DirectoryService
+    chats: ChatService
     groups: GroupService
     profile: ProfileService
     newsletters: NewsletterService
@@ -115,6 +118,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         keys=keys,
         cleanup=RowCleanup(session_store, users, rows, key_rows),
         directory=DirectoryService(calls),
+        chats=ChatService(calls, ChatStore(database), ChatChangeStore(database)),
         groups=GroupService(calls),
         profile=ProfileService(calls),
         newsletters=NewsletterService(calls),

@@ -45,6 +45,7 @@ SCOPES = {
                 "put blocklist", "post groups", "post groups/join", "patch groups/{jid}", "put groups/{jid}/picture",
                 "delete groups/{jid}/picture", "get groups/{jid}/invite", "post groups/{jid}/invite",
                 "post groups/{jid}/leave", "post groups/{jid}/members", "patch groups/{jid}/members",
+                "patch chats/{jid}", "delete chats/{jid}",
                 "delete groups/{jid}/members", "post groups/{jid}/requests", "post newsletters",
                 "patch newsletters/{jid}", "post newsletters/{jid}/follow", "post newsletters/{jid}/unfollow",
             ),
@@ -57,6 +58,7 @@ SCOPES = {
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     ("put", "/blocklist"): {"block": ["491511000002"]},
     ("patch", "/groups/{jid}"): {"subject": "Team"},
+    ("patch", "/chats/{jid}"): {"archived": True},
     ("patch", "/members"): {"participants": ["491511000002"], "role": "admin"},
     ("put", "/picture"): {"picture": "aGVsbG8="},
     ("put", "/profile"): {"name": "Ada"},
