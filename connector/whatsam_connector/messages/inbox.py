@@ -7,6 +7,7 @@ everything, the inbox holds one stretch of it in memory, and tries again. What a
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from whatsam_connector.journal import (
     InboundGroupChange,
     JournalError,
     JournalRecord,
+    Position,
     Reader,
     UnknownRecord,
 )
@@ -43,6 +45,10 @@ _log = get_logger(__name__)
 
 _RETRY = 1.0
 """Seconds between attempts while PostgreSQL is away."""
+_SOON = 0.25
+"""Seconds in which receipts are gathered: a transaction for each of them would cost more than sending the message."""
+_ACKNOWLEDGE = 1.0
+"""Seconds for which what is done may stay unacknowledged: an acknowledgement costs two syncs, reading again nothing."""
 _LOOK = 5.0
 """Seconds after which the journal is looked at without being told: an engine may die between writing and telling."""
 _DEFERRED_LOOK = 30.0
@@ -102,6 +108,10 @@ class Inbox:
         self._deferred_at = 0.0
         self._reader: Reader | None = None
         self._wake = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
+        self._done: Position | None = None
+        """Behind what is stored and not acknowledged yet."""
+        self._acknowledged_at = 0.0
         self._working = asyncio.Lock()
         self._behind = False
 
@@ -117,6 +127,15 @@ class Inbox:
 
     def wake(self) -> None:
         """The journal has advanced."""
+        self._wake.set()
+
+    def wake_soon(self) -> None:
+        """The journal has advanced by what nobody waits for."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(_SOON, self._ring)
+
+    def _ring(self) -> None:
+        self._soon = None
         self._wake.set()
 
     def want(self, wants: Wants) -> None:
@@ -147,6 +166,8 @@ class Inbox:
                     continue
                 await self._rest()
         finally:
+            if self._soon is not None:
+                self._soon.cancel()
             await self._questions.close()
 
     async def drain(self, timeout: float) -> bool:
@@ -156,6 +177,7 @@ class Inbox:
                 while True:
                     try:
                         await self._take_over()
+                        await self._acknowledge()
                         return True
                     except (DatabaseUnavailable, JournalError):
                         self._behind = True
@@ -165,10 +187,20 @@ class Inbox:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(_LOOK):
+            async with asyncio.timeout(_LOOK if self._done is None else _ACKNOWLEDGE):
                 await self._wake.wait()
         except TimeoutError:
-            pass
+            await self._acknowledge()
+
+    async def _acknowledge(self) -> None:
+        """Say that what is stored need not be read again."""
+        async with self._working:
+            await self._acknowledge_done()
+
+    async def _acknowledge_done(self) -> None:
+        if self._reader is not None and self._done is not None:
+            await asyncio.to_thread(self._reader.acknowledge, self._done)
+        self._done, self._acknowledged_at = None, time.monotonic()
 
     async def _take_over(self) -> None:
         async with self._working:
@@ -181,10 +213,13 @@ class Inbox:
                     more = stretch.more
                     if stretch.entries:
                         await self._store(stretch.entries)
-                        await asyncio.to_thread(self._reader.acknowledge, stretch.entries[-1].position)
+                        self._done = stretch.entries[-1].position
+                        if time.monotonic() - self._acknowledged_at >= _ACKNOWLEDGE:
+                            await self._acknowledge_done()
             except BaseException:
-                # A stretch that was read and not acknowledged must be read again.
+                # What was read and not acknowledged is read again; most of it is stored and has no effect any more.
                 self._reader.rewind()
+                self._done = None
                 raise
             self._behind = False
 

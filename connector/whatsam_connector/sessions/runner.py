@@ -106,6 +106,8 @@ class SessionRunner:
         self._inputs: asyncio.Queue[Input | _Forgotten | _Broken] = asyncio.Queue()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._newest_message = 0.0
+        """When the engine last handled a message, CLOCK_MONOTONIC."""
         self._engine: Engine | None = None
         self._kill_newborn = False
         self._asked_pairing: Pairing | None = None
@@ -353,7 +355,11 @@ class SessionRunner:
             return
         if isinstance(event, JournalAdvanced):
             self.outbox.inbound(event.at)
-            self._inbox.wake()
+            if event.at > self._newest_message:
+                self._newest_message = event.at
+                self._inbox.wake()
+            else:  # receipts and the like
+                self._inbox.wake_soon()
             return
         if isinstance(event, KeysUploaded):
             # Somebody may use them at once; what they do with us must not be answered before the store has them.
