@@ -59,7 +59,8 @@ class ChatChangeStore:
             return int(
                 await connection.fetchval(
                     "with doomed as (select id, at, wa_id,"
-                    " coalesce(media ->> 'sha256', body #>> '{media,sha256}') as sha256 from messages where session = $1 and tenant = $2"
+                    " coalesce(media ->> 'sha256', body #>> '{media,sha256}') as sha256 from messages"
+                    " where session = $1 and tenant = $2"
                     f" and contact = any($3::text[]) and status not in {_OPEN} limit {BATCH:d}),"
                     " gone as (delete from messages using doomed"
                     "  where messages.id = doomed.id and messages.at = doomed.at),"
