@@ -9,6 +9,8 @@ from whatsam_api.envelope import Failure, Problem
 
 LARGEST = 1024 * 1024
 """Bytes. A text has at most 64 Ki characters."""
+LARGEST_PICTURE = 8 * LARGEST
+"""Bytes: what a phone's camera makes, also in base64. It is held in memory while it is made small."""
 
 
 class BodyLimit:
@@ -41,6 +43,8 @@ class BodyLimit:
 
 def _largest(scope: Scope) -> int:
     """Messages may carry a file: as a part of a form, which goes to disk, or in base64, which is held in memory."""
+    if scope["type"] == "http" and scope["method"] == "PUT" and scope["path"].endswith("/picture"):
+        return LARGEST_PICTURE
     if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/send"):
         return LARGEST
     context = getattr(scope["app"].state, "context", None)

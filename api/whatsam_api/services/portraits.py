@@ -1,5 +1,6 @@
 """Pictures of accounts and groups: whatever is uploaded becomes the square JPEG that WhatsApp takes. Pure, and slow."""
 
+import threading
 from io import BytesIO
 from typing import NoReturn
 
@@ -7,8 +8,10 @@ from whatsam_api.errors import InvalidField
 
 SIDE = 640
 """Pixels: what WhatsApp's apps send."""
-MOST_PIXELS = 50_000_000
-"""A picture that would take more memory than a phone's camera makes is refused before it is unpacked."""
+MOST_PIXELS = 25_000_000
+"""More is refused before it is unpacked: four bytes a pixel."""
+_AT_A_TIME = threading.BoundedSemaphore(2)
+"""Pictures that are unpacked at the same time: each may take 200 MiB."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _QUALITY = 85
 
@@ -19,7 +22,7 @@ def portrait(content: bytes, field: str) -> bytes:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(BytesIO(content), formats=_FORMATS) as picture:
+        with _AT_A_TIME, Image.open(BytesIO(content), formats=_FORMATS) as picture:
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 return _refuse(field, f"a picture has at most {MOST_PIXELS // 1_000_000} million pixels")

@@ -254,6 +254,11 @@ async def test_a_picture_that_would_fill_the_memory_is_refused(world: World) -> 
     bomb = picture("PNG", (9000, 9000))
     answer = await world("PUT", "profile/picture", content=bomb, headers={"content-type": "image/png"})
     assert (answer.status_code, world.asked) == (422, [])
+    large = picture("JPEG", (640, 640)) + bytes(3 * 1024 * 1024)
+    answer = await world("PUT", "profile/picture", content=large, headers={"content-type": "image/jpeg"})
+    assert answer.status_code == 200, "as large as a camera's"
+    answer = await world("PUT", "profile/picture", content=large * 3, headers={"content-type": "image/jpeg"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "TOO_LARGE")
 
 
 async def test_what_an_engine_cannot_do_is_told(world: World) -> None:
