@@ -28,6 +28,8 @@ class CohortTimings:
     """A session that crashed a process of its own stays alone for so long."""
     settled: float = 60.0
     """Connected for so long, a session may be moved to another process."""
+    unconnected: float = 120.0
+    """A session that has no connection for so long keeps its process from being replaced no more."""
     paired_settled: float = 300.0
     """After a pairing, history and app-state keys come within minutes; the process is left alone for so long."""
     rest: float = 600.0

@@ -75,11 +75,11 @@ class EngineConnection:
             yield for_parent.decode(body)
 
     def request(self, message: Callable[[int], ToEngine]) -> tuple[int, "asyncio.Future[Answer]"]:
-        """Send a request built with a fresh id; its answer arrives in the future."""
+        """Send a request built with a fresh id; its answer arrives in the future. Raises WireError: it is too large."""
         request = next(self._ids)
+        self.write(message(request))
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request] = future
-        self.write(message(request))
         return request, future
 
     def forget(self, request: int) -> None:

@@ -69,6 +69,7 @@ class EngineProcess:
         self._connection = connection
         self._hello = hello
         self._on_event: Callable[[EngineEvent], None] | None = None
+        self._uids: frozenset[str] = frozenset()
         self._deadline = hello.deadline
         self._kill_cause: KillCause | None = None
         self._exited: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
@@ -127,6 +128,7 @@ class EngineProcess:
         if self._on_event is not None:
             raise ValueError("sessions cannot be added to a running process")
         self._on_event = on_event
+        self._uids = frozenset(session.uid for session in sessions)
         self._connection.write(Start(tuple(start_request(session) for session in sessions)))
 
     @property
@@ -263,7 +265,10 @@ class EngineProcess:
         """A request that changes something at WhatsApp: every failure is either refused or uncertain."""
         if self._exited.done() or self._child.ended.done():
             raise EngineRefused("EngineGone", "the engine has ended")
-        request, future = self._connection.request(message)
+        try:
+            request, future = self._connection.request(message)
+        except WireError as error:
+            raise EngineRefused("TooLarge", str(error)) from error
         try:
             answer = await self._answer_or_cancel(request, future, timeout)
         except EngineGone as gone:
@@ -317,8 +322,10 @@ class EngineProcess:
         try:
             async for message in self._connection.messages():
                 match message:
-                    case EventFrame():
+                    case EventFrame() if message.event.uid in self._uids:
                         self._deliver(message.event)
+                    case EventFrame():
+                        self._broken("an event of a session that it does not run")
                     case Done() | Sent() | Result() | Refused() | Uncertain():
                         self._connection.answered(message)
                     case Started():

@@ -95,11 +95,12 @@ class Upkeep:
                     self._move([running], _LEAKS[leak])
 
     def _may_replace(self, running: Running) -> bool:
-        """Whether nothing speaks against it now: no send, no pairing under way, no session that was moved lately."""
-        return all(
-            not member.busy and (member.connected or member.session.pairing is None) and not self._moved_lately(member)
-            for member in running.staying()
-        )
+        """Whether nothing speaks against it now: no send, no login under way, no session that was moved lately."""
+        return all(self._may_replace_one(member) for member in running.staying())
+
+    def _may_replace_one(self, member: SessionEngine) -> bool:
+        waits = not member.connected and self._now() - member.since < self._settings.timings.unconnected
+        return not member.busy and not waits and not self._moved_lately(member)
 
     # --- merges -------------------------------------------------------------------------------------------------------
 
