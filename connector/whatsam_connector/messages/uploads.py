@@ -85,11 +85,6 @@ class Uploads:
             self._done.popitem(last=False)
         return uploaded
 
-    def forget(self, uid: str) -> None:
-        """The session has left this worker."""
-        for name in [name for name in self._done if name[0] == uid]:
-            del self._done[name]
-
     async def _upload(self, uid: str, tenant: str, media: MediaRef, kind: str, engine: Uploader) -> Uploaded:
         async with self._slots, self._local_copy(tenant, media) as path:
             arguments = {"path": str(path), "kind": kind}

@@ -57,7 +57,11 @@ class Phone:
 @pytest.fixture
 async def phone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Phone:
     objects = FakeObjects()
-    monkeypatch.setattr("whatsam_api.context.ObjectStore", lambda *_, **__: objects)
+
+    def store(*_: Any, **__: Any) -> FakeObjects:
+        return objects
+
+    monkeypatch.setattr("whatsam_api.context.ObjectStore", store)
     instance = await rig.replica(
         s3_url="http://store:8333",
         s3_access_key="a",
