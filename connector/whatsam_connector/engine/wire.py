@@ -140,15 +140,23 @@ def _parse_dataclass(cls: type, fields: dict[str, Any], ready: dict[str, Any], *
     return cls(**parsed, **ready)
 
 
-def _parse(hint: Any, value: Any, where: str, lenient: bool) -> Any:  # noqa: PLR0911 - one return for each kind of type
+@functools.cache
+def _shape(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of a hint; typing takes microseconds for each of them."""
     origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _parse_union(hint, value, where, lenient)
+    return (typing.Union if origin is types.UnionType else origin), typing.get_args(hint)
+
+
+def _parse(hint: Any, value: Any, where: str, lenient: bool) -> Any:  # noqa: PLR0911 - one return for each kind of type
+    if type(value) is hint:
+        return value
+    origin, arguments = _shape(hint)
+    if origin is typing.Union:
+        return _parse_union(arguments, value, where, lenient)
     if origin is tuple:
         if not isinstance(value, list):
             raise WireError(f"{where}: not a list")
-        item_hint = typing.get_args(hint)[0]
-        return tuple(_parse(item_hint, item, where, lenient) for item in typing.cast("list[Any]", value))
+        return tuple(_parse(arguments[0], item, where, lenient) for item in typing.cast("list[Any]", value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is bytes:
@@ -164,19 +172,16 @@ def _parse(hint: Any, value: Any, where: str, lenient: bool) -> Any:  # noqa: PL
         if not isinstance(value, dict):
             raise WireError(f"{where}: not an object")
         return _parse_dataclass(typing.cast("type", hint), typing.cast("dict[str, Any]", value), {}, lenient=lenient)
-    if type(value) is not hint:
-        raise WireError(f"{where}: not a {getattr(hint, '__name__', hint)}")
-    return value
+    raise WireError(f"{where}: not a {getattr(hint, '__name__', hint)}")
 
 
-def _parse_union(hint: Any, value: Any, where: str, lenient: bool) -> Any:
-    members = [member for member in typing.get_args(hint) if member is not type(None)]
+def _parse_union(members: tuple[Any, ...], value: Any, where: str, lenient: bool) -> Any:
     if value is None:
-        if len(members) == len(typing.get_args(hint)):
+        if types.NoneType not in members:
             raise WireError(f"{where}: null")
         return None
-    if len(members) == 1:
-        return _parse(members[0], value, where, lenient)
+    if len(members) == 2 and types.NoneType in members:
+        return _parse(members[0] if members[1] is types.NoneType else members[1], value, where, lenient)
     name = typing.cast("dict[str, Any]", value).get(TAG) if isinstance(value, dict) else None
     for member in members:
         if member.__name__ == name:
