@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
@@ -50,7 +50,14 @@ class Holder:
     def __init__(self, account: Account, running: Running) -> None:
         self.uid, self.key = account.uid, f"test/{account.number}"
         self._process = running.process
-        self.outbox = SimpleNamespace(beside=contextmanager(lambda: iter([True])))
+
+    @property
+    def outbox(self) -> "Holder":
+        return self
+
+    @contextmanager
+    def beside(self) -> Generator[bool]:
+        yield True
 
     async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
         return await self._process.call(self.uid, method, arguments, timeout)
