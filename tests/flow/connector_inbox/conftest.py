@@ -1,0 +1,92 @@
+"""Real neonize, simulator, PostgreSQL and object store, one of each for all tests here, and a session for each test."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+# The rigs of the neighbours: PostgreSQL, engines, the object store.
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("connector", "connector_engine", "connector_state")]
+
+from connector_engine_rig import Rig
+from connector_inbox_rig import InboxRig
+from connector_postgres import Postgres, empty
+from connector_state_weed import ACCESS, SECRET, Weed
+
+from whatsam_api.storage.migrations import migrate
+from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
+from whatsam_simulator.environment import hook_environment
+from whatsam_simulator.process import SimulatorProcess
+
+
+@pytest.fixture(scope="session")
+def inbox_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(tmp_path_factory.mktemp("simulator")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def inbox_postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        server.start()
+        asyncio.run(migrate(server.url))
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def inbox_weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
+    server = Weed(tmp_path_factory.mktemp("weed"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def new_number() -> Callable[[], str]:
+    """A phone number that no other test of this run has."""
+    count = iter(range(1, 10**6))
+    return lambda: f"49172{next(count):08d}"
+
+
+@pytest.fixture
+async def objects(inbox_weed: Weed) -> AsyncIterator[ObjectStore]:
+    store = ObjectStore(inbox_weed.url, ACCESS, SECRET, "whatsam-inbox", timeout=10)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await store.ensure_bucket()
+                await store.put("probe", b"x")
+                break
+            except ObjectStoreError:
+                await asyncio.sleep(0.2)  # the store answers before its volumes are there
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def rig(
+    inbox_simulator: SimulatorProcess,
+    inbox_postgres: Postgres,
+    objects: ObjectStore,
+    new_number: Callable[[], str],
+    tmp_path: Path,
+) -> AsyncIterator[InboxRig]:
+    engines = Rig(inbox_simulator.client, hook_environment(inbox_simulator.info), tmp_path)
+    sql = await asyncpg.connect(inbox_postgres.url)
+    await empty(sql)
+    made = InboxRig(engines, sql, inbox_postgres.url, objects, new_number(), new_number())
+    try:
+        yield made
+    finally:
+        await made.close()
+        await engines.close()
+        await sql.close()
+        inbox_simulator.client.clear_faults()
