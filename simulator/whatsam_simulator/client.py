@@ -9,6 +9,7 @@ from whatsam_simulator.clients.connection import ControlError
 from whatsam_simulator.clients.contacts import ContactMethods
 from whatsam_simulator.clients.groups import GroupMethods
 from whatsam_simulator.clients.phones import PhoneMethods
+from whatsam_simulator.clients.proxies import ProxyMethods
 from whatsam_simulator.control.models import (
     Counters,
     Holders,
@@ -24,7 +25,7 @@ from whatsam_simulator.journal.records import CounterUse, Holder, JournalSummary
 __all__ = ["ControlError", "SimulatorClient"]
 
 
-class SimulatorClient(ContactMethods, GroupMethods, PhoneMethods):
+class SimulatorClient(ContactMethods, GroupMethods, PhoneMethods, ProxyMethods):
     """Talks to one simulator; use it as a context manager or call `close`."""
 
     def __enter__(self) -> Self:

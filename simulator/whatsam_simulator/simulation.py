@@ -24,6 +24,7 @@ from whatsam_simulator.server.app_state import AppState
 from whatsam_simulator.server.connection import Connection, ServerIdentity
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
+from whatsam_simulator.server.forward_proxies import ForwardProxies
 from whatsam_simulator.server.groups import Groups
 from whatsam_simulator.server.login import Login
 from whatsam_simulator.server.pairing import Pairing
@@ -104,6 +105,7 @@ class Simulation:
         self._site = Site(self.context, identity, self._begin, self._handle, self.pairing.gone)
         self._runner: web.AppRunner | None = None
         self._proxy: asyncio.Server | None = None
+        self.forward_proxies = ForwardProxies()
         self._saver: asyncio.Task[None] | None = None
 
     def _forget_sender_keys(self, group: Group) -> None:
@@ -144,6 +146,7 @@ class Simulation:
         """Cuts all connections, stores everything."""
         if self._proxy is not None:
             self._proxy.close()
+        await self.forward_proxies.stop()
         for link in list(self.context.links.values()):
             link.cut()
         if self._runner is not None:

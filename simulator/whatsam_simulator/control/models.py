@@ -89,6 +89,26 @@ class MediaBehaviourRequest(Request):
     bytes_per_second: int | None = Field(default=None, ge=1)
 
 
+class ProxyRequest(Request):
+    kind: Literal["http", "socks5"] = "http"
+    user: str = Field(default="", description="Empty: no password is asked for")
+    password: str = ""
+    port: int = Field(default=0, ge=0, le=65535, description="0: a free one")
+    silent: bool = Field(default=False, description="Takes connections and never answers")
+
+
+class ProxyView(BaseModel):
+    """A proxy, and who came."""
+
+    kind: str
+    port: int
+    url: str = Field(description="With user and password")
+    connections: int
+    tunnels: int = Field(description="Connections that were let through")
+    refused: int = Field(description="Wrong passwords, and what is no tunnel")
+    targets: dict[str, int] = Field(description="host:port → how often it was asked for")
+
+
 class CallRequest(Request):
     to: Number
     video: bool = False

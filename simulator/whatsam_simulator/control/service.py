@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from whatsam_simulator.contacts.app_state import ChatChangeRequest, MutationView, RawChangeRequest
 from whatsam_simulator.contacts.authoring import decoded
@@ -16,6 +17,8 @@ from whatsam_simulator.control.models import (
     JidAttribute,
     MediaBehaviourRequest,
     PairedDevice,
+    ProxyRequest,
+    ProxyView,
     ServerInfo,
     Stanza,
     StanzaNode,
@@ -24,12 +27,13 @@ from whatsam_simulator.control.models import (
     UploadRequest,
 )
 from whatsam_simulator.crypto import media
-from whatsam_simulator.errors import UnknownItem
+from whatsam_simulator.errors import RequestRefused, UnknownItem
 from whatsam_simulator.faults import Faults
 from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.journal.records import EndReason
 from whatsam_simulator.server.connection import stream_error
 from whatsam_simulator.server.context import Link
+from whatsam_simulator.server.forward_proxies import Address, ForwardProxy
 from whatsam_simulator.server.login import unlink
 from whatsam_simulator.server.site import MEDIA_HOST, MEDIA_PATH, media_path
 from whatsam_simulator.simulation import Simulation
@@ -125,6 +129,48 @@ class ControlService:
     def change_call(self, number: str, call_id: str, body: CallChangeRequest) -> None:
         caller, to = self._world.account(number), self._world.account(body.to)
         self._simulation.calls.follow(caller, to, call_id, body.change, body.reason)
+
+    # proxies
+
+    def proxies(self) -> list[ProxyView]:
+        return [self._proxy_view(proxy) for proxy in self._simulation.forward_proxies.all()]
+
+    def proxy(self, port: int) -> ProxyView:
+        return self._proxy_view(self._proxy(port))
+
+    async def add_proxy(self, body: ProxyRequest) -> ProxyView:
+        target = Address(self._listening.host, self._listening.tls_port, self._listening.proxy_port)
+        proxy = ForwardProxy(body.kind, target, body.user, body.password, silent=body.silent)
+        try:
+            await self._simulation.forward_proxies.add(proxy, self._listening.host, body.port)
+        except OSError as error:
+            raise RequestRefused(f"no proxy on port {body.port}: {error.strerror}") from None
+        return self._proxy_view(proxy)
+
+    def cut_proxy(self, port: int) -> int:
+        return self._proxy(port).cut()
+
+    async def remove_proxy(self, port: int) -> None:
+        self._proxy(port)
+        await self._simulation.forward_proxies.remove(port)
+
+    def _proxy(self, port: int) -> ForwardProxy:
+        proxy = self._simulation.forward_proxies.get(port)
+        if proxy is None:
+            raise UnknownItem(f"no proxy on port {port}")
+        return proxy
+
+    def _proxy_view(self, proxy: ForwardProxy) -> ProxyView:
+        login = f"{quote(proxy.user)}:{quote(proxy.password)}@" if proxy.user else ""
+        return ProxyView(
+            kind=proxy.kind,
+            port=proxy.port,
+            url=f"{proxy.kind}://{login}{self._listening.host}:{proxy.port}",
+            connections=proxy.counts.connections,
+            tunnels=proxy.counts.tunnels,
+            refused=proxy.counts.refused,
+            targets=proxy.counts.targets,
+        )
 
     # media
 

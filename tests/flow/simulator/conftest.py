@@ -22,8 +22,10 @@ def new_client(simulator_process: SimulatorProcess, tmp_path: Path) -> Iterator[
     """Makes neonize clients; whatever still runs is killed after the test."""
     made: list[NeonizeClient] = []
 
-    def make(name: str, process: SimulatorProcess = simulator_process) -> NeonizeClient:
-        made.append(NeonizeClient(name, tmp_path, process.environment()))
+    def make(
+        name: str, process: SimulatorProcess = simulator_process, variables: dict[str, str] | None = None
+    ) -> NeonizeClient:
+        made.append(NeonizeClient(name, tmp_path, {**process.environment(), **(variables or {})}))
         return made[-1]
 
     yield make

@@ -16,6 +16,7 @@ logging.basicConfig(level=logging.ERROR)
 from google.protobuf.json_format import MessageToDict  # noqa: E402  as below
 from google.protobuf.message import Message  # noqa: E402
 from neonize import events  # noqa: E402  neonize sets up logging on import; ours comes first
+from neonize._binder import ProxySettings  # noqa: E402
 from neonize.client import NewClient  # noqa: E402
 from neonize.exc import SendAppStateError  # noqa: E402
 from neonize.proto import Neonize_pb2  # noqa: E402
@@ -156,7 +157,8 @@ def main() -> None:
 
     def connect() -> None:
         try:
-            client.connect()
+            proxy = os.environ.get("CLIENT_PROXY")
+            client.connect(ProxySettings(proxy) if proxy else None)
             emit(event="returned")
         except Exception as error:  # noqa: BLE001  the test decides what an error means
             emit(event="raised", error=f"{type(error).__name__}: {error}")
