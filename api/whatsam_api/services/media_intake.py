@@ -36,7 +36,7 @@ from whatsam_core.messages import WAVEFORM_POINTS, MessageType
 
 AT_A_TIME: Final = 8
 """Files that one process works on at one time; the others wait."""
-HEAVY_AT_A_TIME: Final = 4
+HEAVY_AT_A_TIME: Final = 2
 """Bodies with a file in base64 that one process holds in memory at one time."""
 WAIT_SECONDS: Final = 30.0
 """How long a call waits for its turn."""
@@ -269,7 +269,7 @@ class MediaIntake:
         return base64.b64encode(drawn).decode()
 
     async def _picture(self, work: Callable[..., T], *arguments: Path) -> T:
-        """One at a time: an unpacked picture may take 160 MB."""
+        """One at a time: an unpacked picture may take 100 MB."""
         async with self._pictures:
             try:
                 return await asyncio.to_thread(work, *arguments)

@@ -10,13 +10,15 @@ from typing import Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-MOST_PIXELS: Final = 40_000_000
-"""Larger pictures are not unpacked: 40 million pixels take 160 MB. They may be sent, without a preview."""
+MOST_PIXELS: Final = 25_000_000
+"""Larger pictures are not unpacked: 25 million pixels take 100 MB. JPEGs can be read at a fraction of their size."""
 _THUMBNAIL_EDGE: Final = 96
 """Pixels. Shown blurred until the picture is loaded; it travels inside the message."""
 _PREVIEW_EDGE: Final = 320
 """Pixels, for link previews, which have no other picture."""
 _STICKER_EDGE: Final = 512
+_CONVERTED_EDGE: Final = 4096
+"""Pixels. WhatsApp's apps make pictures smaller than that."""
 _MOST_THUMBNAIL: Final = 40_000
 """Bytes."""
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -68,6 +70,7 @@ def to_jpeg(source: Path, target: Path) -> None:
     """Any picture as a JPEG, its first frame, on white. Raises `BadPicture`."""
     with _opened(source) as image:
         _small_enough(image)
+        image.thumbnail((_CONVERTED_EDGE, _CONVERTED_EDGE))
         _flat(ImageOps.exif_transpose(image)).save(target, "JPEG", quality=88)
 
 
@@ -75,8 +78,8 @@ def to_sticker(source: Path, target: Path) -> None:
     """Any picture as a sticker: WebP, 512 by 512, transparent around it. Raises `BadPicture`."""
     with _opened(source) as image:
         _small_enough(image)
+        image.thumbnail((_STICKER_EDGE, _STICKER_EDGE))
         picture = ImageOps.exif_transpose(image).convert("RGBA")
-        picture.thumbnail((_STICKER_EDGE, _STICKER_EDGE))
         canvas = Image.new("RGBA", (_STICKER_EDGE, _STICKER_EDGE), (0, 0, 0, 0))
         canvas.paste(picture, ((_STICKER_EDGE - picture.width) // 2, (_STICKER_EDGE - picture.height) // 2))
         canvas.save(target, "WEBP", quality=80, method=4)
@@ -109,9 +112,8 @@ def _small_enough(image: Image.Image) -> None:
 
 
 def _thumbnail(image: Image.Image, edge: int) -> str | None:
-    image.draft("RGB", (edge * 2, edge * 2))  # JPEG only: unpacks a fraction of it
+    image.thumbnail((edge, edge))  # of a JPEG it unpacks a fraction only
     picture = _flat(ImageOps.exif_transpose(image))
-    picture.thumbnail((edge, edge))
     for quality in (70, 45, 25):
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=quality)

@@ -2,7 +2,7 @@
 
 What it reads comes from strangers. The format of the input is named, never guessed, so that a playlist cannot pass for
 a recording and make ffmpeg open other files or addresses; it may use files and pipes only; time, memory, processor time
-and the size of what it writes are bounded; its environment is empty.
+and the size of what it writes are bounded; its environment is as good as empty.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ SECONDS: Final = 60.0
 """Wall clock for one run."""
 _CPU_SECONDS: Final = 60
 _MEMORY_BYTES: Final = 1024 * 1024 * 1024
+"""Of addresses, most of them never used: each of its threads reserves some."""
 _OUTPUT_LIMIT: Final = 8 * 1024 * 1024
 """Bytes that are read from a pipe."""
-_AT_A_TIME: Final = 2
+_AT_A_TIME: Final = 1
 
 _FORMATS: Final = {
     "audio/aac": "aac",
@@ -68,7 +69,7 @@ class Facts:
 
 
 class Ffmpeg:
-    """Runs of one ffmpeg program, a few at a time."""
+    """Runs of one ffmpeg program, one at a time: each may take a whole processor."""
 
     def __init__(self, program: Path) -> None:
         self._program = program
@@ -140,7 +141,7 @@ class Ffmpeg:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    env={},
+                    env={"MALLOC_ARENA_MAX": "2"},
                 )
             except OSError as error:
                 raise ConversionFailed("ffmpeg cannot be started") from error

