@@ -22,6 +22,7 @@ from whatsam_api.routes import (
     files,
     group_members,
     groups,
+    jobs,
     messages,
     newsletters,
     operations,
@@ -47,7 +48,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         lifespan=lifespan,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
-    for part in (auth, sessions, pairing, sending, messages, files, chat_list, *DIRECTORY, api_keys):
+    for part in (auth, sessions, pairing, sending, messages, files, chat_list, jobs, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.add_middleware(BodyLimit)

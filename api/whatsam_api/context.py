@@ -7,11 +7,14 @@ from whatsam_api.services.api_keys import ApiKeyService
 from whatsam_api.services.chats import ChatService
 from whatsam_api.services.directory import DirectoryService
 from whatsam_api.services.downloads import DownloadService
+from whatsam_api.services.erasing import Erasing
+from whatsam_api.services.exporting import Exporting
 from whatsam_api.services.gestures import Gestures
 from whatsam_api.services.groups import GroupService
 from whatsam_api.services.health import HealthService
 from whatsam_api.services.history import HistoryService
 from whatsam_api.services.identity import IdentityService
+from whatsam_api.services.jobs import JobRunner, JobService
 from whatsam_api.services.link_previews import LinkPreviews
 from whatsam_api.services.media_intake import MediaIntake
 from whatsam_api.services.newsletters import NewsletterService
@@ -21,21 +24,26 @@ from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.services.row_cleanup import RowCleanup
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.services.sessions import SessionService
+from whatsam_api.services.upkeep import Upkeep
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.api_keys import ApiKeyStore
 from whatsam_api.storage.chat_changes import ChatChangeStore
 from whatsam_api.storage.chats import ChatStore
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_api.storage.database import Database
+from whatsam_api.storage.erasure import ErasureStore
+from whatsam_api.storage.exporting import ExportReader
 from whatsam_api.storage.ffmpeg import Ffmpeg
 from whatsam_api.storage.guarded_http import GuardedHttp
 from whatsam_api.storage.history import HistoryStore
+from whatsam_api.storage.jobs import JobStore
 from whatsam_api.storage.limits import LimitStore
 from whatsam_api.storage.locks import TenantLocks
 from whatsam_api.storage.media import MediaStore
 from whatsam_api.storage.media_files import FileStore
 from whatsam_api.storage.messages import MessageStore
 from whatsam_api.storage.sessions import SessionStore
+from whatsam_api.storage.upkeep import UpkeepStore
 from whatsam_api.storage.users import UserStore
 from whatsam_core.storage.cluster import Cluster
 from whatsam_core.storage.objects import ObjectStore
@@ -58,6 +66,9 @@ class ProcessContext:
     sessions: SessionService
     history: HistoryService
     downloads: DownloadService
+    jobs: JobService
+    runner: JobRunner
+    upkeep: Upkeep
     keys: ApiKeyService
     cleanup: RowCleanup
     directory: DirectoryService
@@ -102,6 +113,17 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         most_base64_bytes=settings.media_base64_max_bytes,
     )
     acceptance = Acceptance(rows, connectors, settings.send_wait_seconds)
+    job_rows, erasure, upkeep, people = (
+        JobStore(database),
+        ErasureStore(database),
+        UpkeepStore(database),
+        ChatStore(reading),
+    )
+    jobs = JobService(job_rows)
+    kinds = {
+        "erase": Erasing(erasure, people, job_rows, files),
+        "export": Exporting(ExportReader(reading), erasure, job_rows, files),
+    }
     return ProcessContext(
         settings=settings,
         database=database,
@@ -113,10 +135,13 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         session_store=session_store,
         identity=IdentityService(settings, users, key_rows),
         sessions=SessionService(session_store, TenantLocks(database), keys),
-        history=HistoryService(rows, HistoryStore(reading), ChatStore(reading)),
+        history=HistoryService(rows, HistoryStore(reading), people),
         downloads=DownloadService(rows, files),
+        jobs=jobs,
+        runner=JobRunner(job_rows, jobs, kinds),
+        upkeep=Upkeep(session_store, upkeep, erasure, job_rows, jobs, key_rows, files),
         keys=keys,
-        cleanup=RowCleanup(session_store, users, rows, key_rows),
+        cleanup=RowCleanup(session_store, users, jobs, upkeep, key_rows),
         directory=DirectoryService(calls),
         chats=ChatService(calls, ChatStore(database), ChatChangeStore(database)),
         groups=GroupService(calls),

@@ -59,6 +59,8 @@ def _lifespan(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContext
                 asyncio.create_task(_prepare_database(settings, context.identity.ensure_admin)),
                 asyncio.create_task(context.session_store.follow()),
                 asyncio.create_task(context.cleanup.run()),
+                asyncio.create_task(context.runner.run()),
+                asyncio.create_task(context.upkeep.run()),
             ]
             for task in tasks:
                 task.add_done_callback(_report)

@@ -1,6 +1,6 @@
 """Files of messages, handed out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
@@ -14,7 +14,7 @@ router = APIRouter(tags=["messages"])
 
 Range = Annotated[str | None, Header(alias="Range", max_length=100)]
 
-ANSWERS = {
+ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The file."},
     206: {"content": {"application/octet-stream": {}}, "description": "The part of it that `Range` asked for."},
     307: {"description": "A link to the file that works for five minutes."},
@@ -25,7 +25,7 @@ ANSWERS = {
     "/sessions/{session_id}/messages/{message_id}/media",
     summary="The file of a message",
     response_class=Response,
-    responses=ANSWERS,  # pyright: ignore[reportArgumentType] - FastAPI wants dict[int | str, …]
+    responses=ANSWERS,
 )
 async def get_media(
     message_id: UUID, session: ReadSession, context: Context, _: CallerLimit, part: Range = None

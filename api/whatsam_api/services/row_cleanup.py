@@ -1,5 +1,8 @@
 """Ends the rows of deleted sessions: the API's finalizer on sessions of tenants it knows.
 
+A session that is deleted with `Logout` goes when a job has erased its rows; one with `Retain` goes at once, and the
+upkeep erases its rows when the time to adopt them is over.
+
 Every replica runs it; all steps may run twice. The order is the operator first: only when its finalizer is gone has the
 holder stopped writing messages, and only then may the rows go.
 """
@@ -7,9 +10,11 @@ holder stopped writing messages, and only then may the rows go.
 import asyncio
 
 from whatsam_api.errors import ApiError
+from whatsam_api.services.erasing import Erasing
+from whatsam_api.services.jobs import JobService
 from whatsam_api.storage.api_keys import ApiKeyStore
-from whatsam_api.storage.messages import MessageStore
 from whatsam_api.storage.sessions import SessionStore
+from whatsam_api.storage.upkeep import UpkeepStore
 from whatsam_api.storage.users import UserStore
 from whatsam_core.logging import get_logger
 from whatsam_core.names import FINALIZER_API, FINALIZER_OPERATOR
@@ -26,10 +31,13 @@ ROUND = 60.0
 class RowCleanup:
     """Keeps the finalizer on known tenants' sessions and ends rows before it goes."""
 
-    def __init__(self, sessions: SessionStore, users: UserStore, messages: MessageStore, keys: ApiKeyStore) -> None:
+    def __init__(
+        self, sessions: SessionStore, users: UserStore, jobs: JobService, upkeep: UpkeepStore, keys: ApiKeyStore
+    ) -> None:
         self._sessions = sessions
         self._users = users
-        self._messages = messages
+        self._jobs = jobs
+        self._upkeep = upkeep
         self._keys = keys
         self._wanted = asyncio.Event()
         self._foreign = set[str]()
@@ -62,7 +70,7 @@ class RowCleanup:
         for session in sessions:
             try:
                 if _may_go(session):
-                    await self._end(session)
+                    good = await self._end(session) and good
                 elif session.spec.tenant in tenants:
                     await self._sessions.patch(
                         session, {"metadata": {"finalizers": [*session.metadata.finalizers, FINALIZER_API]}}, exact=True
@@ -72,14 +80,21 @@ class RowCleanup:
                 log.info("rows.cleanup_delayed", session=session.metadata.name, reason=error.code)
         return good
 
-    async def _end(self, session: WhatsAppSession) -> None:
-        key = f"{session.metadata.namespace}/{session.metadata.name}"
+    async def _end(self, session: WhatsAppSession) -> bool:
+        """End the session's rows and let its object go. False: the rows are on their way out."""
+        tenant, key = session.spec.tenant, f"{session.metadata.namespace}/{session.metadata.name}"
         if session.spec.deletion_policy is DeletionPolicy.LOGOUT:
-            await self._messages.remove_all(session.spec.tenant, key)
-            await self._keys.remove_all(session.spec.tenant, key)
-            log.info("rows.ended", session=session.metadata.name)
+            job = Erasing.job_of(tenant, key, session.metadata.uid or "")
+            erasure = await self._jobs.begin(tenant, key, "erase", {"whole": True}, job=job)
+            if erasure.state != "done":
+                return False
+            await self._keys.remove_all(tenant, key)
+            log.info("rows.ended", session=session.metadata.name, messages=erasure.progress)
+        else:
+            await self._upkeep.depart(tenant, key)
         rest = [name for name in session.metadata.finalizers if name != FINALIZER_API]
         await self._sessions.patch(session, {"metadata": {"finalizers": rest}}, exact=True)
+        return True
 
 
 def _needs_finalizer(session: WhatsAppSession) -> bool:

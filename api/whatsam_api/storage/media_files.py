@@ -1,10 +1,11 @@
 """Files in the object store, for handing them out: media of messages, and exports."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 
 from whatsam_api.errors import FileNotFound, Unavailable
-from whatsam_core.media import media_key, media_prefix
+from whatsam_core.media import media_key, media_prefix, sha256_of_key
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 
 _PART = 1024 * 1024
@@ -71,5 +72,45 @@ class FileStore:
         """Store a file. Raises `Unavailable`."""
         try:
             await self._objects.put_file(key, path, content_type=content_type, encrypt=self._encrypt)
+        except ObjectStoreError as error:
+            raise Unavailable("the file store is away; try again") from error
+
+    async def get_file(self, key: str, path: Path) -> None:
+        """Write the object to a local file. Raises `FileNotFound` or `Unavailable`."""
+        try:
+            await self._objects.get_file(key, path)
+        except ObjectMissing as error:
+            raise FileNotFound("the file is not there any more") from error
+        except ObjectStoreError as error:
+            raise Unavailable("the file store is away; try again") from error
+
+    async def modified(self, key: str) -> datetime | None:
+        """When the object was last written; None when there is none. Raises `Unavailable`."""
+        try:
+            found = await self._objects.stat(key)
+        except ObjectStoreError as error:
+            raise Unavailable("the file store is away; try again") from error
+        return None if found is None else found.modified
+
+    async def media_in(self, tenant: str, folder: str) -> list[tuple[str, datetime]]:
+        """Hashes of the tenant's files in one folder (two hexadecimal digits), and when they were written."""
+        prefix = f"{media_prefix(self._installation_id, tenant)}{folder}/"
+        try:
+            found = await self._objects.list(prefix)
+        except ObjectStoreError as error:
+            raise Unavailable("the file store is away; try again") from error
+        return [(name, one.modified) for one in found if (name := sha256_of_key(one.key)) is not None]
+
+    async def delete(self, key: str) -> None:
+        """Delete an object; no error when it is not there. Raises `Unavailable`."""
+        try:
+            await self._objects.delete(key)
+        except ObjectStoreError as error:
+            raise Unavailable("the file store is away; try again") from error
+
+    async def delete_all(self, prefix: str) -> None:
+        """Delete every object under a prefix. Raises `Unavailable` when one of them is still there."""
+        try:
+            await self._objects.delete_prefix(prefix)
         except ObjectStoreError as error:
             raise Unavailable("the file store is away; try again") from error

@@ -16,9 +16,6 @@ COLUMNS = (
 )
 """Columns of a `MessageRow`."""
 
-REMOVED_AT_ONCE = 5000
-"""Rows in one statement of `remove_all`."""
-
 _INSERT = (
     " insert into messages"
     " (id, at, session, tenant, session_uid, direction, chat, contact, type, body, media, status, idempotency_key,"
@@ -108,19 +105,6 @@ class MessageStore:
                 tenant, session, wa_id,
             )  # fmt: skip
         return MessageRow.model_validate(dict(row)) if row is not None else None
-
-    async def remove_all(self, tenant: str, session: str) -> None:
-        """Delete every message of a session, in pieces that each fit into a statement's time."""
-        while True:
-            async with self._database.connection() as connection:
-                done = await connection.execute(
-                    "delete from messages where id in"
-                    f" (select id from messages where tenant = $1 and session = $2 limit {REMOVED_AT_ONCE})",
-                    tenant,
-                    session,
-                )
-            if done == "DELETE 0":
-                return
 
 
 def _media(kind: str, body: dict[str, Any]) -> dict[str, Any] | None:

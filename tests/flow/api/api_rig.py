@@ -101,7 +101,8 @@ class Rig:
         context = await build(ApiSettings.model_validate(values), cast("Cluster", self.cluster))
         app = create_app(lambda _: nullcontext())
         app.state.context = context
-        tasks = [asyncio.create_task(context.session_store.follow()), asyncio.create_task(context.cleanup.run())]
+        works = (context.session_store.follow(), context.cleanup.run(), context.runner.run())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             if not self.cluster.away:
                 await asyncio.wait_for(context.session_store.synced.wait(), LIMIT)

@@ -1,11 +1,14 @@
 """Rows of deleted sessions: the API's finalizer, whichever step the process dies after."""
 
+from datetime import timedelta
+
 import pytest
 from api_rig import Instance, Rig, eventually
 
-from whatsam_api.services import row_cleanup
+from whatsam_api.errors import Unavailable
+from whatsam_api.services import jobs, row_cleanup
 from whatsam_api.storage.api_keys import ApiKeyStore
-from whatsam_api.storage.messages import MessageStore
+from whatsam_api.storage.erasure import ErasureStore
 from whatsam_api.storage.sessions import SessionStore
 from whatsam_core.names import FINALIZER_API
 
@@ -13,6 +16,8 @@ from whatsam_core.names import FINALIZER_API
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_cleanup, "RETRY", 0.05)
+    monkeypatch.setattr(jobs, "PAUSE", timedelta(seconds=0.05))
+    monkeypatch.setattr(jobs, "LOOK", 0.05)
 
 
 async def _rows(rig: Rig, name: str) -> tuple[int, int]:
@@ -54,7 +59,7 @@ async def test_retain_keeps_the_rows(api: Instance, rig: Rig) -> None:
     assert await _rows(rig, name) == (2, 1)
 
 
-@pytest.mark.parametrize("dies_in", ["messages.remove_all", "keys.remove_all", "patch before", "patch after"])
+@pytest.mark.parametrize("dies_in", ["erasure.messages", "keys.remove_all", "patch before", "patch after"])
 async def test_a_death_after_any_step_is_finished_by_the_next_round(
     api: Instance, rig: Rig, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
@@ -68,7 +73,7 @@ async def test_a_death_after_any_step_is_finished_by_the_next_round(
         rig.cluster.crash_after = "patch"
     else:
         owner, method = {
-            "messages.remove_all": (MessageStore, "remove_all"),
+            "erasure.messages": (ErasureStore, "messages"),
             "keys.remove_all": (ApiKeyStore, "remove_all"),
             "patch before": (SessionStore, "patch"),
         }[dies_in]
@@ -79,7 +84,7 @@ async def test_a_death_after_any_step_is_finished_by_the_next_round(
                 if dies_in != "patch before":
                     await genuine(*arguments, **more)
                 deaths.append(1)
-                raise row_cleanup.ApiError("as if killed")
+                raise Unavailable("as if killed")
             return await genuine(*arguments, **more)
 
         monkeypatch.setattr(owner, method, dying)

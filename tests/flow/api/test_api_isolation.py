@@ -42,6 +42,8 @@ SCOPES = {
                 "get newsletters/preview", "get newsletters/{jid}",
             ),
             "send": (
+                "patch messages/{message_id}", "delete messages/{message_id}", "post messages/{message_id}/forward",
+                "post messages/{message_id}/read", "post typing", "put presence",
                 "put blocklist", "post groups", "post groups/join", "patch groups/{jid}", "put groups/{jid}/picture",
                 "delete groups/{jid}/picture", "get groups/{jid}/invite", "post groups/{jid}/invite",
                 "post groups/{jid}/leave", "post groups/{jid}/members", "patch groups/{jid}/members",
@@ -49,7 +51,10 @@ SCOPES = {
                 "delete groups/{jid}/members", "post groups/{jid}/requests", "post newsletters",
                 "patch newsletters/{jid}", "post newsletters/{jid}/follow", "post newsletters/{jid}/unfollow",
             ),
-            "manage": ("put profile", "put profile/picture", "delete profile/picture", "put privacy"),
+            "manage": (
+                "post exports", "get exports", "get exports/{job_id}", "get exports/{job_id}/file", "post erasure",
+                "get erasure/{job_id}", "put profile", "put profile/picture", "delete profile/picture", "put privacy",
+            ),
         }.items()
         for method, path in (route.split(" ") for route in routes)
     },
@@ -63,6 +68,8 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     ("put", "/picture"): {"picture": "aGVsbG8="},
     ("put", "/profile"): {"name": "Ada"},
     ("put", "/privacy"): {"online": "all"},
+    ("put", "/presence"): {"available": True},
+    ("patch", "/messages/{message_id}"): {"text": "better"},
     ("patch", "/newsletters/{jid}"): {"muted": True},
 }
 """Bodies of what is not POST."""
@@ -72,6 +79,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/members": {"participants": ["491511000002"]},
     "/requests": {"participants": ["491511000002"], "action": "approve"},
     "/newsletters": {"name": "News"},
+    "/forward": {"to": "491511000002"},
+    "/typing": {"to": "491511000002"},
+    "/erasure": {},
     "/send": {"to": "491511000002", "text": "hello"},
     "/pairing-code": {"phoneNumber": "491511000001"},
     "/api-keys": {"name": "k", "scopes": ["read"]},
@@ -97,7 +107,7 @@ async def call(client: httpx.AsyncClient, route: tuple[str, str], session: str) 
     method, path = route
     bodies = BODIES if method == "post" else {end: body for (of, end), body in CHANGES.items() if of == method}
     body = next((body for end, body in bodies.items() if path.endswith(end)), None)
-    url = path.format(session_id=session, message_id=uuid4(), key_id=uuid4(), jid="120363012345678901")
+    url = path.format(session_id=session, message_id=uuid4(), key_id=uuid4(), job_id=uuid4(), jid="120363012345678901")
     return await client.request(method, url, json=body, params=QUERY if method in {"get", "delete"} else None)
 
 

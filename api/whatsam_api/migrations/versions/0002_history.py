@@ -410,6 +410,7 @@ AROUND = (
     """,
     "create index events_of_session on events (session, id)",
     "create index events_age on events (created_at)",
+    "create index events_message on events (message_id) where message_id is not null",
     """
     create table jobs (
         id uuid primary key,
@@ -430,6 +431,13 @@ AROUND = (
     """,
     "create index jobs_of_session on jobs (session, created_at)",
     "create index jobs_work on jobs (created_at) where state in ('waiting', 'running')",
+    # When the upkeep was last done, whichever replica did it.
+    """
+    create table upkeep (
+        name text primary key,
+        at timestamptz not null
+    )
+    """,
     # When a session's object went while its rows stayed: they go when the time to adopt them is over.
     """
     create table departed_sessions (
@@ -482,7 +490,7 @@ DOWNGRADE = (
         for name in (
             "message_keys", "idempotency_keys", "open_messages", "reactions", "poll_votes", "message_edits",
             "message_receipts", "deferred", "dead_letters", "chats", "contacts", "media", "media_unreferenced",
-            "events", "jobs", "departed_sessions",
+            "events", "jobs", "departed_sessions", "upkeep",
         )
     ),
     *(
