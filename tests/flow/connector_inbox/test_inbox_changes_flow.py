@@ -1,4 +1,4 @@
-"""What changes earlier messages ends in the right row: votes, edits, deletions, reactions, receipts; forgeries do not."""
+"""What changes earlier messages ends in the right row: votes, edits, deletions, receipts. Forgeries have no effect."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -61,10 +61,10 @@ async def test_votes_in_polls_of_both_sides(rig: InboxRig, new_number: Callable[
     assert (vote["voter"], vote["options"]) == (f"{rig.own}@s.whatsapp.net", ["now"])
     bob = rig.engines.contact(new_number())
     group = await rig.do(say.create_group, rig.ada, [rig.own, bob], "friends")
-    poll = await rig.do(say.send_poll, rig.ada, group.id, "who?", ["me", "you", "all"], selectable=0)
-    await rig.do(say.vote, bob, group.id, poll, ["all", "me"])
+    poll = await rig.do(say.send_poll, rig.ada, group.jid, "who?", ["me", "you", "all"], selectable=0)
+    await rig.do(say.vote, bob, group.jid, poll, ["all", "me"])
     (vote,) = await rig.rows("select * from poll_votes where session = $1 and wa_id = $2", poll)
-    assert (vote["chat"], vote["voter"], vote["options"]) == (group.id, f"{bob}@s.whatsapp.net", ["me", "all"])
+    assert (vote["chat"], vote["voter"], vote["options"]) == (group.jid, f"{bob}@s.whatsapp.net", ["me", "all"])
 
 
 async def test_members_cannot_touch_what_others_wrote_and_admins_may_delete(
@@ -75,14 +75,14 @@ async def test_members_cannot_touch_what_others_wrote_and_admins_may_delete(
     group = await rig.do(say.create_group, rig.ada, [rig.own, bob], "friends")
     adas = await rig.do(say.say_to_group, rig.ada, group.id, "from ada")
     bobs = await rig.do(say.say_to_group, bob, group.id, "from bob")
-    key = {"remoteJID": group.id, "ID": adas, "fromMe": False}
+    key = {"remoteJID": group.jid, "ID": adas, "fromMe": False}
 
     def forged(protocol: dict[str, Any]) -> bytes:
         return Message(protocolMessage={"key": key, **protocol}).SerializeToString()
 
-    await rig.do(say.send_raw, bob, group.id, forged({"type": 14, "editedMessage": {"conversation": "forged"}}))
-    await rig.do(say.send_raw, bob, group.id, forged({"type": 0}))
-    await rig.do(say.revoke, rig.ada, group.id, bobs)  # Ada made the group: she is its admin
+    await rig.do(say.send_raw, bob, group.jid, forged({"type": 14, "editedMessage": {"conversation": "forged"}}))
+    await rig.do(say.send_raw, bob, group.jid, forged({"type": 0}))
+    await rig.do(say.revoke, rig.ada, group.jid, bobs)  # Ada made the group: she is its admin
     assert (await rig.row(bobs, "deleted_at is not null"))["body"] == {}
     after = await rig.do(say.say_to_group, bob, group.id, "after it all")
     await rig.row(after)
@@ -115,7 +115,7 @@ async def test_reading_on_the_phone_makes_the_chat_read(rig: InboxRig) -> None:
     for number in range(3):
         wa_id = await rig.do(rig.simulator.say, rig.ada, rig.own, f"text {number}")
     await rig.rows("select * from chats where session = $1 and unread = 3")
-    await rig.do(rig.simulator.read, rig.own, wa_id)
+    await rig.do(rig.simulator.read, rig.own, wa_id, on_companion=True)
     await rig.rows("select * from chats where session = $1 and unread = 0 and last_message_id is not null")
 
 
@@ -147,7 +147,7 @@ async def test_groups_tell_what_happens_in_them(rig: InboxRig, new_number: Calla
         "group_announce", "group_ephemeral",
     }  # fmt: skip
     (chat,) = await rig.rows("select * from chats where session = $1 and ephemeral_seconds = 86400")
-    assert (chat["chat"], chat["name"]) == (group.id, "best friends")
+    assert (chat["chat"], chat["name"]) == (group.jid, "best friends")
     await rig.rows("select * from events where session = $1 and kind = 'group.updated'", count=3)
 
 

@@ -127,7 +127,7 @@ async def test_groups_own_messages_and_view_once(rig: InboxRig, new_number: Call
         media={"view_once": True},
     )  # fmt: skip
     row = await rig.row(first)
-    assert (row["contact"], row["sender_phone"], row["chat"]) == (group.id, bob, group.id)
+    assert (row["contact"], row["sender_phone"], row["chat"]) == (group.jid, bob, group.jid)
     assert row["secret"] is None or len(row["secret"]) == 32
     row = await rig.row(second)
     assert (row["direction"], row["status"], row["contact"]) == ("out", "sent", f"{rig.ada}@s.whatsapp.net")

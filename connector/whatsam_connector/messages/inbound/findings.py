@@ -15,7 +15,7 @@ from whatsam_connector.messages.batch import (
     TargetKey,
     Vote,
 )
-from whatsam_connector.messages.inbound.names import ChatNames
+from whatsam_connector.messages.inbound.names import ChatNames, phone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Owner:
     """UID of the session: part of every id."""
     own: tuple[str, ...] = ()
     """JIDs of the account, by number and as LID, without device."""
+
+    @property
+    def phone(self) -> str | None:
+        """Digits of the account's number. WhatsApp names it by LID alone in copies of what it sent."""
+        return next((digits for jid in self.own if (digits := phone_of(jid)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,7 @@ def _answers(finding: Finding, info: Any, row: NewMessage, names: ChatNames, rea
 def _who(key: Any, names: ChatNames, reader: _Reader) -> str:
     """Canonical name of who sent the message with this key."""
     if key.fromMe:
-        return next((jid for jid in reader.owner.own if phone_of(jid)), "")
+        return person("", reader.owner.phone)
     author = bare(string(key.participant))
     if author:
         return person(author, _phone(author, reader.phones))

@@ -41,6 +41,8 @@ _NO_UNREAD: Final = frozenset({"system", "call"})
 
 def message(record: InboundMessage, owner: Owner, wants: Wants) -> Finding:
     """What a message says."""
+    if record.from_me and record.sender_phone is None:
+        record = replace(record, sender_phone=owner.phone)
     names = chat_names(record.chat, record.chat_phone)
     content = read(record.raw, view_once=record.is_view_once)
     if isinstance(content, Nothing):
