@@ -1,7 +1,7 @@
 """The table of messages, as fakes: what is committed stays, and it may be away before or after a statement counts."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,7 @@ class FakeRows:
     inbound: list[Any] = field(default_factory=list[Any])
     away: bool = False
     after_claim: Callable[[], None] | None = None
-    after_statement: Callable[[str], None] | None = None
+    after_statement: Callable[[str], Awaitable[None]] | None = None
     """Called with the name of each statement that has taken effect; may raise what its caller gets instead."""
 
     def add(self, text: str, chat: str = "+491522000001", status: str = "pending", type: str = "text") -> FakeRow:
@@ -76,7 +76,7 @@ class FakeRows:
                 self._take(row, wish.epoch)
         if self.after_claim is not None and any(claim.rows for claim in claims):
             self.after_claim()
-        self._took_effect("claim_runs")
+        await self._took_effect("claim_runs")
         return claims
 
     async def claim(self, session: str, message: UUID, *, epoch: int, boot: str) -> bool:
@@ -87,7 +87,7 @@ class FakeRows:
         self._take(row, epoch)
         if self.after_claim is not None:
             self.after_claim()
-        self._took_effect("claim")
+        await self._took_effect("claim")
         return True
 
     async def put_back(self, session: str, messages: Sequence[UUID], *, counted: bool) -> int:
@@ -95,7 +95,7 @@ class FakeRows:
         changed = [row for row in map(self._row, messages) if row.status in ("sending", "uncertain")]
         for row in changed:
             row.status, row.attempts = "pending", row.attempts - (0 if counted else 1)
-        self._took_effect("put_back")
+        await self._took_effect("put_back")
         return len(changed)
 
     async def put_back_lost(self, session: str, *, epoch: int, boot: str, besides: Sequence[UUID]) -> int:
@@ -107,19 +107,19 @@ class FakeRows:
         changed = [row for row in self.rows if row.status == "sending" and message in (None, row.id)]
         for row in changed:
             row.status = "uncertain"
-        self._took_effect("mark_uncertain")
+        await self._took_effect("mark_uncertain")
         return len(changed)
 
     async def settle(self, sent: Sequence[SentRow]) -> None:
         await self._answer()
         for one in sent:
             self._settle(one.id, one.wa_id, one.status)
-        self._took_effect("settle")
+        await self._took_effect("settle")
 
     async def sent(self, session: str, message: UUID, *, wa_id: str, status: str, at: datetime | None) -> bool:
         await self._answer()
         self._settle(message, wa_id, status)
-        self._took_effect("sent")
+        await self._took_effect("sent")
         return True
 
     async def failed(self, session: str, message: UUID, *, error: str) -> bool:
@@ -127,7 +127,7 @@ class FakeRows:
         row = self._row(message)
         if row.status in OPEN:
             row.status, row.error = "failed", error
-        self._took_effect("failed")
+        await self._took_effect("failed")
         return True
 
     async def record(self, session: str, tenant: str, session_uid: Any, batch: Batch) -> Recorded:
@@ -183,9 +183,9 @@ class FakeRows:
         if self.away:
             raise DatabaseUnavailable("PostgreSQL does not serve")
 
-    def _took_effect(self, statement: str) -> None:
+    async def _took_effect(self, statement: str) -> None:
         if self.after_statement is not None:
-            self.after_statement(statement)
+            await self.after_statement(statement)
 
 
 def _out(row: FakeRow) -> OutRow:
