@@ -8,6 +8,7 @@ from typing import Any, Self
 from whatsam_simulator.clients.connection import ControlError
 from whatsam_simulator.clients.contacts import ContactMethods
 from whatsam_simulator.clients.groups import GroupMethods
+from whatsam_simulator.clients.newsletters import NewsletterMethods
 from whatsam_simulator.clients.phones import PhoneMethods
 from whatsam_simulator.clients.proxies import ProxyMethods
 from whatsam_simulator.control.models import (
@@ -25,7 +26,7 @@ from whatsam_simulator.journal.records import CounterUse, Holder, JournalSummary
 __all__ = ["ControlError", "SimulatorClient"]
 
 
-class SimulatorClient(ContactMethods, GroupMethods, PhoneMethods, ProxyMethods):
+class SimulatorClient(ContactMethods, GroupMethods, NewsletterMethods, PhoneMethods, ProxyMethods):
     """Talks to one simulator; use it as a context manager or call `close`."""
 
     def __enter__(self) -> Self:

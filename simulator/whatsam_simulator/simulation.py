@@ -25,8 +25,10 @@ from whatsam_simulator.server.connection import Connection, ServerIdentity
 from whatsam_simulator.server.context import Context
 from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.server.forward_proxies import ForwardProxies
+from whatsam_simulator.server.graph import Graph
 from whatsam_simulator.server.groups import Groups
 from whatsam_simulator.server.login import Login
+from whatsam_simulator.server.newsletters import Newsletters
 from whatsam_simulator.server.pairing import Pairing
 from whatsam_simulator.server.presence import Presence
 from whatsam_simulator.server.profiles import Profiles
@@ -98,9 +100,22 @@ class Simulation:
         self.presence = Presence(self.context, self.delivery)
         self.app_state = AppState(self.context, self.delivery)
         self.phone_app_state = PhoneAppState(self.context, self.app_state)
-        queries = Queries(self.context, self.groups, self.profiles, self.app_state, self.phone.welcome)
+        self.newsletters = Newsletters(self.context, self.delivery)
+        graph = Graph(self.context, self.profiles, self.newsletters.answerers())
+        handlers = {
+            "w:sync:app:state": self.app_state.handle,
+            "w:mex": graph.handle,
+            "newsletter": self.newsletters.handle,
+        }
+        queries = Queries(self.context, self.groups, self.profiles, handlers, self.phone.welcome)
         self.calls = Calls(self.context, self.delivery)
-        self._routing = Routing(self.context, self.delivery, queries, self.presence, self.calls)
+        self._routing = Routing(
+            self.context,
+            self.delivery,
+            queries,
+            self.presence,
+            {"call": self.calls.handle, "newsletter": self.newsletters.take},
+        )
         identity = ServerIdentity(static, chain, codec)
         self._site = Site(self.context, identity, self._begin, self._handle, self.pairing.gone)
         self._runner: web.AppRunner | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from whatsam_simulator.control import about, contacts, faults, groups, journal, media, phones, proxies
+from whatsam_simulator.control import about, contacts, faults, groups, journal, media, newsletters, phones, proxies
 from whatsam_simulator.control.service import ControlService
 from whatsam_simulator.errors import RequestRefused, SimulatorError, UnknownItem, UnknownNumber
 
@@ -19,7 +19,7 @@ def build(service: ControlService) -> FastAPI:
     """The application for one simulation."""
     application = FastAPI(title="Whatsam WhatsApp simulator", description=DESCRIPTION, version="1")
     application.state.service = service
-    for module in (about, phones, contacts, groups, media, proxies, faults, journal):
+    for module in (about, phones, contacts, groups, media, newsletters, proxies, faults, journal):
         application.include_router(module.router)
     application.add_exception_handler(SimulatorError, _refuse)
     return application

@@ -109,6 +109,21 @@ class ProxyView(BaseModel):
     targets: dict[str, int] = Field(description="host:port → how often it was asked for")
 
 
+class NewsletterView(BaseModel):
+    """A newsletter; people by number."""
+
+    id: str
+    jid: str
+    name: str
+    description: str
+    owner: str
+    invite: str
+    followers: list[str]
+    muted: list[str]
+    posts: list[str] = Field(description="Ids of its messages")
+    reactions: dict[int, dict[str, str]] = Field(description="Server id of a message → number → emoji")
+
+
 class CallRequest(Request):
     to: Number
     video: bool = False

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from whatsam_simulator.contacts.app_state import ChatChangeRequest, MutationView, RawChangeRequest
 from whatsam_simulator.contacts.authoring import decoded
 from whatsam_simulator.contacts.history import HistoryRequest
+from whatsam_simulator.contacts.outgoing import MessageBody
 from whatsam_simulator.control.contact_service import ContactService
 from whatsam_simulator.control.group_service import GroupService
 from whatsam_simulator.control.models import (
@@ -16,6 +17,7 @@ from whatsam_simulator.control.models import (
     CallRequest,
     JidAttribute,
     MediaBehaviourRequest,
+    NewsletterView,
     PairedDevice,
     ProxyRequest,
     ProxyView,
@@ -35,6 +37,7 @@ from whatsam_simulator.server.connection import stream_error
 from whatsam_simulator.server.context import Link
 from whatsam_simulator.server.forward_proxies import Address, ForwardProxy
 from whatsam_simulator.server.login import unlink
+from whatsam_simulator.server.newsletters import Newsletter
 from whatsam_simulator.server.site import MEDIA_HOST, MEDIA_PATH, media_path
 from whatsam_simulator.simulation import Simulation
 from whatsam_simulator.wire.jid import Jid
@@ -129,6 +132,26 @@ class ControlService:
     def change_call(self, number: str, call_id: str, body: CallChangeRequest) -> None:
         caller, to = self._world.account(number), self._world.account(body.to)
         self._simulation.calls.follow(caller, to, call_id, body.change, body.reason)
+
+    # newsletters
+
+    def newsletters(self) -> list[NewsletterView]:
+        return [_newsletter(each) for each in self._simulation.newsletters.all.values()]
+
+    def create_newsletter(self, owner: str, name: str, description: str) -> NewsletterView:
+        return _newsletter(self._simulation.newsletters.create(self._world.account(owner), name, description))
+
+    def follow_newsletter(self, newsletter_id: str, number: str, *, on: bool) -> NewsletterView:
+        newsletter, account = self._simulation.newsletters.one(newsletter_id), self._world.account(number)
+        (newsletter.followers.add if on else newsletter.followers.discard)(account.number)
+        return _newsletter(newsletter)
+
+    def post_to_newsletter(self, newsletter_id: str, body: MessageBody, message_id: str) -> str:
+        newsletter = self._simulation.newsletters.one(newsletter_id)
+        message = self._simulation.authoring.write(self._world.account(newsletter.owner), body)
+        name = message.id or message_id
+        self._simulation.newsletters.post(newsletter, message.plain, message.kind, name, None)
+        return name
 
     # proxies
 
@@ -250,3 +273,18 @@ def _node(asked: StanzaNode) -> Node:
     if asked.data is not None:
         return element(asked.tag, attrs, decoded(asked.data, "data"))
     return element(asked.tag, attrs, [_node(child) for child in asked.children] or None)
+
+
+def _newsletter(newsletter: Newsletter) -> NewsletterView:
+    return NewsletterView(
+        id=newsletter.id,
+        jid=str(newsletter.jid),
+        name=newsletter.name,
+        description=newsletter.description,
+        owner=newsletter.owner,
+        invite=newsletter.invite,
+        followers=sorted(newsletter.followers),
+        muted=sorted(newsletter.muted),
+        posts=[post.id for post in newsletter.posts],
+        reactions=newsletter.reactions,
+    )

@@ -1,8 +1,8 @@
 """Proxies for tests of clients that dial through one: HTTP CONNECT and SOCKS5, with or without a password.
 
 Whatever a client asks for, it is connected with the simulator's own TLS site and with nothing else. One exception: who
-asks for the port of the simulator's first proxy gets that one, since neonize dials the proxy of its environment through a
-SOCKS proxy. Made and ended through the control API; each counts who came.
+asks for the port of the simulator's first proxy gets that one, since neonize dials the proxy of its environment through
+a SOCKS proxy. Made and ended through the control API; each counts who came.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ Answerer = Callable[[Device, Variables], Variables]
 class Graph:
     """Answers by query id; what is not known gets an error as genuine servers give it, inside the answer."""
 
-    def __init__(self, context: Context, profiles: Profiles) -> None:
+    def __init__(self, context: Context, profiles: Profiles, more: dict[str, Answerer]) -> None:
         self._context = context
         self._profiles = profiles
-        self.answerers: dict[str, Answerer] = {SET_ABOUT: self._set_about}
+        self._answerers: dict[str, Answerer] = {SET_ABOUT: self._set_about, **more}
 
     def handle(self, link: Link, device: Device, iq: Node) -> None:
         """One query."""
@@ -32,7 +32,7 @@ class Graph:
         number = query.text("query_id")
         try:
             variables = json.loads(query.data)["variables"]
-            answerer = self.answerers.get(number)
+            answerer = self._answerers.get(number)
             data = answerer(device, variables) if answerer is not None else None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise QueryRefused(400, "bad-request") from None

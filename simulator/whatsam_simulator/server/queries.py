@@ -5,15 +5,13 @@ What clients need at least is listed in the design's `neonize.md`, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from whatsam_simulator.errors import QueryRefused
 from whatsam_simulator.journal.records import EndReason
 from whatsam_simulator.server import prekeys
-from whatsam_simulator.server.app_state import AppState
 from whatsam_simulator.server.connection import refusal, result
 from whatsam_simulator.server.context import Context, Link
-from whatsam_simulator.server.graph import Graph
 from whatsam_simulator.server.group_queries import GroupQueries
 from whatsam_simulator.server.groups import Groups
 from whatsam_simulator.server.profiles import Profiles
@@ -25,14 +23,15 @@ Handler = Callable[[Link, Device, Node], None]
 
 
 class Queries:
-    """Answers queries; `on_active` is called when a client has asked for its messages."""
+    """Answers queries; `more`: handlers of further namespaces; `on_active` is called when a client has asked for its
+    messages."""
 
     def __init__(
         self,
         context: Context,
         groups: Groups,
         profiles: Profiles,
-        app_state: AppState,
+        more: Mapping[str, Handler],
         on_active: Callable[[Device], None],
     ) -> None:
         self._context = context
@@ -43,7 +42,6 @@ class Queries:
             "w:m": self._media,
             "md": self._devices,
             "w:g2": GroupQueries(context, groups).handle,
-            "w:sync:app:state": app_state.handle,
             "usync": profiles.usync,
             "w:profile:picture": profiles.picture,
             "status": profiles.status,
@@ -51,7 +49,7 @@ class Queries:
             "privacy": profiles.privacy,
             "disappearing_mode": profiles.disappearing_mode,
             "w:biz": profiles.business,
-            "w:mex": Graph(context, profiles).handle,
+            **more,
         }
 
     def handle(self, link: Link, device: Device, iq: Node) -> None:

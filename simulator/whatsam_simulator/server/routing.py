@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Mapping
 
 from whatsam_simulator.crypto import ratchet, sender_keys
 from whatsam_simulator.crypto.keys import raw_public
@@ -12,8 +12,8 @@ from whatsam_simulator.journal.records import MessageStep, ViolationKind
 from whatsam_simulator.server.context import Context, Link
 from whatsam_simulator.server.delivery import Delivery
 from whatsam_simulator.server.presence import Presence
-from whatsam_simulator.server.queries import Queries
-from whatsam_simulator.wire.jid import GROUP_SERVER, Jid
+from whatsam_simulator.server.queries import Handler, Queries
+from whatsam_simulator.wire.jid import GROUP_SERVER, NEWSLETTER_SERVER, Jid
 from whatsam_simulator.wire.node import Node, element
 from whatsam_simulator.world.records import Device
 
@@ -23,17 +23,11 @@ OWN_RECEIPTS = ("sender", "peer_msg", "hist_sync", "server-error")
 """Receipts that end at the server."""
 
 
-class CallHandler(Protocol):
-    """What takes `<call>` stanzas."""
-
-    def handle(self, link: Link, device: Device, call: Node, /) -> None: ...
-
-
 class Routing:
-    """Sorts stanzas by tag."""
+    """Sorts stanzas by tag; `more`: handlers of further tags, and of messages to a `newsletter`."""
 
     def __init__(
-        self, context: Context, delivery: Delivery, queries: Queries, presence: Presence, calls: CallHandler
+        self, context: Context, delivery: Delivery, queries: Queries, presence: Presence, more: Mapping[str, Handler]
     ) -> None:
         self._context = context
         self._delivery = delivery
@@ -45,7 +39,7 @@ class Routing:
             "ack": self._ack,
             "presence": presence.handle,
             "chatstate": presence.chatstate,
-            "call": calls.handle,
+            **more,
         }
 
     def handle(self, link: Link, device: Device, stanza: Node) -> None:
@@ -54,7 +48,9 @@ class Routing:
         names = {stanza.tag, stanza.get("xmlns")}
         if faults.concern(device.number) and not names.isdisjoint(faults.ignore):
             return
-        handler = self._handlers.get(stanza.tag)
+        to = stanza.get_jid("to")
+        for_newsletter = stanza.tag == "message" and to is not None and to.server == NEWSLETTER_SERVER
+        handler = self._handlers.get("newsletter" if for_newsletter else stanza.tag)
         if handler is not None:
             handler(link, device, stanza)
         elif stanza.tag != "ib":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 PHONE_SERVER = "s.whatsapp.net"
 LID_SERVER = "lid"
 GROUP_SERVER = "g.us"
+NEWSLETTER_SERVER = "newsletter"
 MAX_DEVICE = 255
 """One byte on the wire."""
 
