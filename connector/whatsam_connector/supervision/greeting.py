@@ -21,12 +21,17 @@ OWN_SETTINGS = "WHATSAM_"
 """Environment variables of the connector itself, keys and passwords among them: no engine inherits them."""
 
 
+GO_MEMORY = "128MiB"
+"""Above this Go's collector works harder and gives memory back at once. Without it a process keeps 290 MiB after two
+uploads of 64 MiB, with 64 MiB it kept 128; a cohort's sessions need less than half of this."""
+
+
 def engine_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Environment of an engine: this process's own without the connector's settings, and `extra` on top."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     # Without NEONIZE_BOT_TAG neonize marks every message to a person as sent by a bot; Go reads the environment once,
     # at the start. Unbuffered: last words before a crash must not stay in Python's buffer.
-    return {**inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
+    return {"GOMEMLIMIT": GO_MEMORY, **inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
 
 
 async def greet(listener: Listener, child: Child) -> tuple[EngineConnection, Hello]:
