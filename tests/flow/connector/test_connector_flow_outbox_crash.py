@@ -157,7 +157,7 @@ async def live(table: Table, epoch: int, engine: Engine, preparing: FakePreparin
             box.wake()
 
     dying = asyncio.create_task(table.events.dead.wait())
-    world = {working, dying, asyncio.create_task(replicate())}
+    world: set[asyncio.Task[Any]] = {working, dying, asyncio.create_task(replicate())}
     try:
         async with asyncio.timeout(600):
             while any(row.status in OPEN for row in table.rows) and not dying.done():
