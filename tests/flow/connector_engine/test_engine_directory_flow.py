@@ -265,11 +265,37 @@ async def test_a_timer_for_a_person_arrives_as_a_message(rig: Rig, new_number: C
 
 
 async def test_what_the_phone_set_for_a_chat(rig: Rig, new_number: Callable[[], str]) -> None:
-    call = await paired(rig, new_number())
-    chat = jid(new_number())
-    assert await call("chat_settings", chats=[chat]) == [
-        {"chat": chat, "archived": False, "pinned": False, "muted": False, "muted_until": None}
-    ]
+    call, ada = await paired(rig, new_number()), rig.contact(new_number())
+    mine, chat = call.account.number, jid(ada)
+    before = {"chat": chat, "archived": False, "pinned": False, "muted": False, "muted_until": None}
+    assert await call("chat_settings", chats=[chat]) == [before]
+    until_time = int(time.time()) + 8 * 3600
+
+    async def shown(**wanted: object) -> None:
+        await until(
+            lambda: call("chat_settings", chats=[chat]),
+            lambda found: [one for one in found if one == {**before, **wanted}],
+        )
+
+    rig.simulator.change_chat(mine, ada, pinned=True)
+    await shown(pinned=True)
+    rig.simulator.change_chat(mine, ada, muted=True, muted_until=until_time * 1000)
+    await shown(pinned=True, muted=True, muted_until=until_time)
+    rig.simulator.change_chat(mine, ada, muted=True)
+    await shown(pinned=True, muted=True)
+    rig.simulator.change_chat(mine, ada, archived=True)
+    await until(
+        lambda: call("chat_settings", chats=[chat]), lambda found: [one for one in found if one["archived"] is True]
+    )
+
+
+async def test_the_phones_address_book(rig: Rig, new_number: Callable[[], str]) -> None:
+    call, ada = await paired(rig, new_number()), rig.contact(new_number())
+    rig.simulator.change_chat(call.account.number, ada, contact_name="Ada Lovelace")
+    (known,) = await until(
+        lambda: call("contacts"), lambda found: [one for one in found if one["full_name"] == "Ada Lovelace"]
+    )
+    assert known["jid"] in {jid(ada), known["lid"]}
 
 
 async def test_look_ups_need_a_connection(rig: Rig, new_number: Callable[[], str]) -> None:

@@ -6,8 +6,8 @@ was done: either WhatsApp answered with an error, or whatsmeow refused before it
 
 import re
 
-_STATUS = re.compile(r"info query returned status (\d+)|server returned error (\d+)")
-"""whatsmeow errors.go (IQError) and send.go."""
+_STATUS = re.compile(r"(?:info query returned status|server returned error|graphql error:) (\d+)")
+"""whatsmeow errors.go (IQError), send.go, types/newsletter.go (GraphQLError)."""
 
 _BY_STATUS = {
     400: ("Rejected", "WhatsApp does not accept these values"),
@@ -57,7 +57,7 @@ def refusal_of(text: str) -> tuple[str, str] | None:
     if answered is None:
         # What whatsmeow looks up before it asks for the change itself.
         return ("NotDone", "WhatsApp did not tell what is needed first") if text.startswith("failed to get ") else None
-    status = int(answered[1] or answered[2])
+    status = int(answered[1])
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return "ServerRefused", f"WhatsApp answered with error {status}"

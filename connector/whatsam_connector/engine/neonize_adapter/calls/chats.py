@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 TIMERS = (0, 86_400, 604_800, 7_776_000)
 """Seconds that WhatsApp's apps know: off, 1, 7 and 90 days. They ignore others."""
-_FOR_EVER = 9_000 * 365 * 86_400
-"""whatsmeow keeps "muted for ever" as a time in the year 9999."""
+_FOR_EVER = (9000 - 1970) * 31_556_952
+"""Unix seconds of the year 9000: whatsmeow keeps "muted for ever" as a time in the year 9999."""
 _NANOSECONDS = 1_000_000_000
 
 
