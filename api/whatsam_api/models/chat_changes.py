@@ -44,3 +44,29 @@ class Cleared:
     """How many were deleted now."""
     complete: bool
     """False: there are more; the same call goes on."""
+
+
+class ChatSettings(BaseModel):
+    """What the phone has set for a chat, as engines tell it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, extra="ignore")
+
+    chat: str
+    archived: bool
+    pinned: bool
+    muted: bool
+    muted_until: datetime | None = None
+    """None with `muted`: for ever."""
+
+    @property
+    def until(self) -> datetime | None:
+        """As it is stored."""
+        return (self.muted_until or FOR_EVER) if self.muted else None
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """What came of taking the phone's settings over."""
+
+    chats: int
+    changed: int

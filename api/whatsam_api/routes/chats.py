@@ -62,6 +62,20 @@ class ChatDeletionView(Wire):
     detail: str | None
 
 
+class TakenOverView(Wire):
+    """What came of taking the phone's settings over."""
+
+    chats: int
+    changed: int
+
+
+@router.post("/sessions/{session_id}/chats/sync", summary="Take over the phone's chat settings")
+async def sync(session: SendSession, context: Context, _: CallerLimit) -> Success[TakenOverView]:
+    """Make archived, pinned and muted of the 1,000 youngest chats what the phone shows; the phone wins."""
+    taken = await context.chats.take_over(session, context.sessions.row_key(session))
+    return ok(TakenOverView(chats=taken.chats, changed=taken.changed))
+
+
 @router.patch("/sessions/{session_id}/chats/{jid}", summary="Change a chat")
 async def change(
     jid: Which, body: ChatChanges, session: SendSession, context: Context, _: CallerLimit

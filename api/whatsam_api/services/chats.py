@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from whatsam_api.errors import ApiError
-from whatsam_api.models.chat_changes import FOR_EVER, ChangedChat, ChatWish, Cleared
+from whatsam_api.models.chat_changes import FOR_EVER, ChangedChat, ChatSettings, ChatWish, Cleared, TakenOver
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.storage.chat_changes import BATCH, ChatChangeStore
 from whatsam_api.storage.chats import ChatStore
 from whatsam_core.resources import WhatsAppSession
 
+MOST_CHATS = 1000
+"""Chats whose settings are taken over by one call: the youngest ones."""
 DELETE_SECONDS = 10.0
 """How long one call deletes; a chat of a million messages takes several."""
 
@@ -56,6 +58,13 @@ class ChatService:
         changed = await self._changes.change(session.spec.tenant, key, names, kind, columns)
         problem = await self._tell_phone(session, chat, wish)
         return ChatOutcome(changed, synchronized=problem is None, detail=problem)
+
+    async def take_over(self, session: WhatsAppSession, key: str) -> TakenOver:
+        """Make the list show what the phone shows: engines without events for that can be asked. The phone wins."""
+        tenant = session.spec.tenant
+        names = await self._changes.names(tenant, key, MOST_CHATS)
+        seen = await self._calls.ask(session, "chat_settings", list[ChatSettings], chats=names) if names else []
+        return TakenOver(len(seen), await self._changes.take_over(tenant, key, seen))
 
     async def delete(self, session: WhatsAppSession, key: str, chat: str, *, keep: bool) -> tuple[Cleared, str | None]:
         """Delete the chat's messages here, and unless `keep` the chat itself; and why the phone keeps them, if so."""

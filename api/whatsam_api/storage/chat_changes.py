@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from whatsam_api.models.chat_changes import ChangedChat
+from whatsam_api.models.chat_changes import ChangedChat, ChatSettings
 from whatsam_api.storage.database import Database
 
 BATCH = 500
@@ -49,6 +49,34 @@ class ChatChangeStore:
                     session, tenant, names[0], names[0], kind, *given,
                 )  # fmt: skip
         return ChangedChat.model_validate(dict(row or {"chat": names[0]}))
+
+    async def names(self, tenant: str, session: str, limit: int) -> list[str]:
+        """Addresses of the session's chats with persons and groups, those with the youngest messages first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "select chat from chats where session = $1 and tenant = $2 and kind in ('person', 'group')"
+                f" order by last_at desc nulls last, chat limit {limit:d}",
+                session, tenant,
+            )  # fmt: skip
+        return [row["chat"] for row in rows]
+
+    async def take_over(self, tenant: str, session: str, seen: Sequence[ChatSettings]) -> int:
+        """Make the flags what the phone shows; how many chats that changed."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "update chats set archived = seen.archived,"
+                " pinned_at = case when seen.pinned then coalesce(chats.pinned_at, now()) end,"
+                " muted_until = seen.muted_until, updated_at = now()"
+                " from unnest($3::text[], $4::boolean[], $5::boolean[], $6::timestamptz[])"
+                " as seen(chat, archived, pinned, muted_until)"
+                " where chats.session = $1 and chats.tenant = $2 and chats.chat = seen.chat"
+                " and (chats.archived, chats.pinned_at is not null, chats.muted_until)"
+                " is distinct from (seen.archived, seen.pinned, seen.muted_until)"
+                " returning chats.chat",
+                session, tenant, [one.chat for one in seen], [one.archived for one in seen],
+                [one.pinned for one in seen], [one.until for one in seen],
+            )  # fmt: skip
+        return len(rows)
 
     async def delete_messages(self, tenant: str, session: str, names: Sequence[str]) -> int:
         """Delete some messages of the chat with everything around them; how many: `BATCH` when there may be more.

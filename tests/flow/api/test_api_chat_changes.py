@@ -131,6 +131,23 @@ async def test_flags_can_be_changed_while_the_session_is_away(world: World) -> N
     assert (changed["pinned"], changed["synchronized"]) == (True, False)
 
 
+async def test_the_list_takes_over_what_the_phone_shows(world: World) -> None:
+    await world.data("PATCH", ADA, json={"archived": True})
+    await world.data("PATCH", GROUP, json={"muted": True})
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    world.answers["chat_settings"] = [
+        {"chat": ADA, "archived": False, "pinned": True, "muted": True, "muted_until": int(until.timestamp())},
+        {"chat": GROUP, "archived": False, "pinned": False, "muted": True, "muted_until": None},
+        {"chat": "unknown@lid", "archived": True, "pinned": True, "muted": False, "muted_until": None},
+    ]
+    assert await world.data("POST", "sync") == {"chats": 3, "changed": 1}
+    assert set(world.asked[-1][1]["chats"]) == {ADA, GROUP}
+    listed = {one["chat"]: one for one in await world.listed()}
+    assert (listed[ADA]["archived"], bool(listed[ADA]["pinnedAt"])) == (False, True)
+    assert datetime.fromisoformat(listed[ADA]["mutedUntil"]) == until
+    assert await world.data("POST", "sync") == {"chats": 3, "changed": 0}
+
+
 async def test_deleting_takes_the_messages_of_that_chat_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whatsam_api.storage.chat_changes.BATCH", 2)
     monkeypatch.setattr("whatsam_api.services.chats.BATCH", 2)

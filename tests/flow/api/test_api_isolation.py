@@ -47,7 +47,7 @@ SCOPES = {
                 "put blocklist", "post groups", "post groups/join", "patch groups/{jid}", "put groups/{jid}/picture",
                 "delete groups/{jid}/picture", "get groups/{jid}/invite", "post groups/{jid}/invite",
                 "post groups/{jid}/leave", "post groups/{jid}/members", "patch groups/{jid}/members",
-                "patch chats/{jid}", "delete chats/{jid}",
+                "post chats/sync", "patch chats/{jid}", "delete chats/{jid}",
                 "delete groups/{jid}/members", "post groups/{jid}/requests", "post newsletters",
                 "patch newsletters/{jid}", "post newsletters/{jid}/follow", "post newsletters/{jid}/unfollow",
             ),
