@@ -11,6 +11,7 @@ from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.eventually import eventually
 from whatsam_local.driver.fleet import Fleet, members
 from whatsam_local.driver.kubectl import pool_manifest
+from whatsam_local.driver.rest import WhatsamClient
 from whatsam_local.driver.watch import SessionWatch
 
 ENGINE = "whatsam_connector.engine"
@@ -32,7 +33,7 @@ def bench_fleet(cluster: RunningCluster, sessions: int, workers: int, **spec: An
         return cluster.kubectl.json("get", "wp", pool).get("status", {}).get("readyReplicas", 0) == workers
 
     eventually(ready, 60, f"{workers} workers of {pool} ready")
-    with cluster.user(f"bench-{run}") as rest, cluster.simulator() as simulator, SessionWatch(cluster.kubectl) as watch:
+    with _administrator(cluster) as rest, cluster.simulator() as simulator, SessionWatch(cluster.kubectl) as watch:
         fleet = Fleet(
             kubectl=cluster.kubectl,
             rest=rest,
@@ -46,6 +47,16 @@ def bench_fleet(cluster: RunningCluster, sessions: int, workers: int, **spec: An
         finally:
             cluster.kubectl.run("delete", "was", *fleet.names, "--ignore-not-found", "--timeout=90s", timeout=120)
             cluster.kubectl.run("delete", "wp", pool, "--timeout=60s", timeout=90)
+
+
+def _administrator(cluster: RunningCluster) -> WhatsamClient:
+    """Somebody whose sessions and messages no tier limits."""
+    environment = cluster.environment
+    client = WhatsamClient(
+        environment["WHATSAM_API_URL"], environment["WHATSAM_ADMIN_EMAIL"], environment["WHATSAM_ADMIN_PASSWORD"]
+    )
+    client.call("GET", "/sessions", limit=1)
+    return client
 
 
 def engine_memory(cluster: RunningCluster) -> list[float]:
