@@ -16,18 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from whatsam_api.errors import CannotChange, InvalidField, MediaNotReady, MessageNotFound, QuotaExceeded
+from whatsam_api.errors import CannotChange, InvalidField, MessageNotFound, QuotaExceeded
 from whatsam_api.models.limits import Allowance
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.models.sending import (
-    CaptionedMessage,
-    ContactMessage,
     Content,
     Edit,
     FileMessage,
-    LiveLocationMessage,
-    LocationMessage,
-    PollMessage,
     ReactionMessage,
     Sendable,
     TextMessage,
@@ -37,21 +32,31 @@ from whatsam_api.policies.row_names import is_row_id
 from whatsam_api.services.acceptance import Acceptance, Outcome, refuse_hopeless, row_key
 from whatsam_api.services.identity import Principal
 from whatsam_api.services.link_previews import LinkPreviews
-from whatsam_api.services.media_intake import Accepted, Incoming, MediaIntake
+from whatsam_api.services.media_intake import Incoming, MediaIntake
+from whatsam_api.services.outgoing_parts import (
+    FORWARDABLE,
+    GROUP,
+    MARKS,
+    file_parts,
+    forwarded,
+    own_jid,
+    people,
+    plain_parts,
+    refuse_dead,
+    surrounded,
+    target,
+)
 from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.storage.messages import MessageStore
 from whatsam_core.messages import (
     BODIES,
-    MEDIA_TYPES,
     MESSAGE_SECRET_BYTES,
     EditBody,
-    InvalidBody,
     MessageType,
     OutgoingBody,
     ReactionBody,
     RevokeBody,
     dump_body,
-    parse_body,
 )
 from whatsam_core.resources import WhatsAppSession
 
@@ -60,23 +65,6 @@ _QUOTED_TEXT: Final = 1024
 _EDITABLE: Final = frozenset(
     {MessageType.TEXT, MessageType.IMAGE, MessageType.VIDEO, MessageType.DOCUMENT, MessageType.GIF}
 )
-_FORWARDABLE: Final = frozenset(BODIES) - {
-    MessageType.REACTION,
-    MessageType.EDIT,
-    MessageType.REVOKE,
-    MessageType.POLL,
-    MessageType.LIVE_LOCATION,
-}
-_MARKS: Final = frozenset({MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE})
-"""Rows that are no messages of their own in the chat."""
-_GROUP: Final = "@g.us"
-_CONTENT_FIELDS: Final = (
-    "text", "caption", "media", "width", "height", "seconds", "thumbnail", "waveform", "pages", "animated", "location",
-    "contacts", "preview",
-)  # fmt: skip
-"""What a forwarded message keeps of the first one."""
-
-
 Make = Callable[[], Awaitable[dict[str, Any]]]
 """Makes the body of a row, once nothing speaks against it."""
 
@@ -93,6 +81,8 @@ class _Wish:
     asked: Any
     """What the caller said, for the comparison with an earlier call of the same key."""
     make: Make
+    refuse: Callable[[], None] = lambda: None
+    """Raises an `ApiError` when it cannot be done, unless an earlier call of the same key did it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +128,7 @@ class OutgoingService:
             raise InvalidField("media", "give a URL, base64, or upload the file as part 'file' of a form")
 
         async def body() -> dict[str, Any]:
-            if isinstance(wanted, TextMessage) and not wanted.link_preview and not _surrounded(wanted):
+            if isinstance(wanted, TextMessage) and not wanted.link_preview and not surrounded(wanted):
                 return {"text": wanted.text}
             parts = await self._content(session, wanted)
             if isinstance(wanted, FileMessage):
@@ -149,7 +139,8 @@ class OutgoingService:
                     preview = await self._previews.preview(wanted.text)
                     parts |= {"link_preview": True, "preview": preview}
             else:
-                parts |= _plain_parts(wanted)
+                secret = base64.b64encode(secrets.token_bytes(MESSAGE_SECRET_BYTES)).decode()
+                parts |= plain_parts(wanted, secret)
             return dump_body(BODIES[wanted.type].model_validate(parts))
 
         asked: Any = None
@@ -165,34 +156,34 @@ class OutgoingService:
         row = await self._existing(session, message)
         if row.direction != "out" or row.type not in _EDITABLE:
             raise CannotChange("only texts and captions that this session sent can be edited")
-        _refuse_dead(row)
-        body = EditBody(
-            text=wanted.text, mentions=[recipient(one) for one in wanted.mentions], target=_target(session, row)
-        )
+        body = EditBody(text=wanted.text, mentions=people(wanted.mentions, "mentions"), target=target(session, row))
         asked = (wanted.model_dump(mode="json"), str(row.id))
-        return await self._accept(_Wish(caller, session, row.chat, MessageType.EDIT, key, asked, _ready(body)))
+        return await self._accept(
+            _Wish(caller, session, row.chat, MessageType.EDIT, key, asked, _ready(body), lambda: refuse_dead(row))
+        )
 
     async def revoke(self, caller: Principal, session: WhatsAppSession, message: str, key: str | None) -> Sent:
         """Delete a message for everyone. Raises `MessageNotFound`, `CannotChange`."""
         row = await self._existing(session, message)
-        if row.direction != "out" and not row.chat.endswith(_GROUP):
+        if row.direction != "out" and not row.chat.endswith(GROUP):
             raise CannotChange("messages of others can be deleted by administrators of a group only")
-        if row.type in _MARKS:
+        if row.type in MARKS:
             raise CannotChange("this is no message of its own; take a reaction back with an empty one")
-        _refuse_dead(row)
-        body = RevokeBody(target=_target(session, row))
+        body = RevokeBody(target=target(session, row))
         asked = str(row.id)
-        return await self._accept(_Wish(caller, session, row.chat, MessageType.REVOKE, key, asked, _ready(body)))
+        return await self._accept(
+            _Wish(caller, session, row.chat, MessageType.REVOKE, key, asked, _ready(body), lambda: refuse_dead(row))
+        )
 
     async def forward(
         self, caller: Principal, session: WhatsAppSession, message: str, to: str, key: str | None
     ) -> Sent:
         """Send a message on. Raises `MessageNotFound`, `CannotChange`, `MediaNotReady`."""
         row = await self._existing(session, message)
-        if row.type not in _FORWARDABLE or row.body.get("viewOnce") or row.deleted_at is not None:
+        if row.type not in FORWARDABLE or row.body.get("viewOnce") or row.deleted_at is not None:
             raise CannotChange("messages of this kind cannot be forwarded")
         chat = recipient(to)
-        body = _forwarded(row)
+        body = forwarded(row)
         asked = ("forward", str(row.id))
         return await self._accept(_Wish(caller, session, chat, row.type, key, asked, _ready(body)))
 
@@ -200,16 +191,17 @@ class OutgoingService:
         self, caller: Principal, session: WhatsAppSession, wanted: ReactionMessage, key: str | None
     ) -> Sent:
         row = await self._existing(session, wanted.message_id, "messageId")
-        if row.type in _MARKS:
+        if row.type in MARKS:
             raise CannotChange("this is no message that can be reacted to")
         if wanted.to is not None and recipient(wanted.to) not in (row.chat, row.contact):
             raise InvalidField("to", "the message is in another chat")
-        _refuse_dead(row)
         body = ReactionBody.model_validate(
-            {"reaction": {"emoji": wanted.emoji}, "target": _target(session, row), "actor": _own_jid(session)}
+            {"reaction": {"emoji": wanted.emoji}, "target": target(session, row), "actor": own_jid(session)}
         )
         asked = (wanted.emoji, str(row.id))
-        return await self._accept(_Wish(caller, session, row.chat, MessageType.REACTION, key, asked, _ready(body)))
+        return await self._accept(
+            _Wish(caller, session, row.chat, MessageType.REACTION, key, asked, _ready(body), lambda: refuse_dead(row))
+        )
 
     # --- the row ------------------------------------------------------------------------------------------------------
 
@@ -221,6 +213,7 @@ class OutgoingService:
             if first is not None:
                 return Sent(first, None)
         refuse_hopeless(wish.session)
+        wish.refuse()
         allowance = await self._limits.messages(wish.caller)
         if allowance is not None and not allowance.allowed:
             wait = max(1, round(allowance.reset - time.time()))
@@ -243,16 +236,16 @@ class OutgoingService:
     async def _content(self, session: WhatsAppSession, wanted: Content) -> dict[str, Any]:
         parts: dict[str, Any] = {}
         if wanted.mentions:
-            parts["mentions"] = [recipient(one) for one in wanted.mentions]
+            parts["mentions"] = people(wanted.mentions, "mentions")
         if wanted.quoted_message_id is not None:
             row = await self._existing(session, wanted.quoted_message_id, "quotedMessageId")
-            if row.type in _MARKS:
+            if row.type in MARKS:
                 raise InvalidField("quotedMessageId", "this is no message that can be answered")
             own = row.direction == "out"
             parts["quoted"] = {
                 "message_id": row.id,
                 "wa_id": row.wa_id,
-                "sender": _own_jid(session) if own else row.sender,
+                "sender": own_jid(session) if own else row.sender,
                 "from_me": own,
                 "type": row.type,
                 "text": str(row.body.get("text") or row.body.get("caption") or "")[:_QUOTED_TEXT],
@@ -271,7 +264,7 @@ class OutgoingService:
                     raise InvalidField("media", "a file is missing")
                 incoming = await self._intake.from_source(place, wanted.media)
                 accepted = await self._intake.accept(tenant, kind, _named(incoming, wanted), place)
-        return _file_parts(wanted, accepted)
+        return file_parts(wanted, accepted)
 
     async def _existing(self, session: WhatsAppSession, name: str, field: str | None = None) -> MessageRow:
         """The message of this session with the given row id or WhatsApp id."""
@@ -291,10 +284,6 @@ def _type_of(wanted: Any) -> str:
     return str(wanted.type)
 
 
-def _surrounded(wanted: Content) -> bool:
-    return bool(wanted.mentions) or wanted.quoted_message_id is not None
-
-
 def _ready(body: OutgoingBody) -> Make:
     async def made() -> dict[str, Any]:
         return dump_body(body)
@@ -304,83 +293,6 @@ def _ready(body: OutgoingBody) -> Make:
 
 def _named(incoming: Incoming, wanted: FileMessage) -> Incoming:
     return Incoming(incoming.path, incoming.declared, wanted.file_name or incoming.file_name)
-
-
-def _file_parts(wanted: FileMessage, accepted: Accepted) -> dict[str, Any]:
-    look = accepted.look
-    parts: dict[str, Any] = {
-        "media": accepted.media,
-        "width": look.width,
-        "height": look.height,
-        "seconds": look.seconds,
-        "thumbnail": look.thumbnail,
-        "waveform": look.waveform,
-        "animated": look.animated,
-        "view_once": getattr(wanted, "view_once", False),
-    }
-    if isinstance(wanted, CaptionedMessage) and wanted.caption:
-        parts["caption"] = wanted.caption
-    return parts
-
-
-def _plain_parts(wanted: Any) -> dict[str, Any]:
-    if isinstance(wanted, PollMessage):
-        secret = base64.b64encode(secrets.token_bytes(MESSAGE_SECRET_BYTES)).decode()
-        return {"poll": {**wanted.poll.model_dump(), "secret": secret}}
-    if isinstance(wanted, ContactMessage):
-        cards = [
-            {"name": card.name, "vcard": card.vcard}
-            if card.phone is None
-            else {"name": card.name, "phone": recipient(card.phone).partition("@")[0]}
-            for card in wanted.contacts
-        ]
-        return {"contacts": cards}
-    if isinstance(wanted, LiveLocationMessage):
-        return {"location": wanted.location.model_dump(), "caption": wanted.caption}
-    if isinstance(wanted, LocationMessage):
-        return {"location": wanted.location.model_dump()}
-    raise InvalidField("type", "messages of this type cannot be sent")
-
-
-def _target(session: WhatsAppSession, row: MessageRow) -> Any:
-    own = row.direction == "out"
-    return {
-        "message_id": row.id,
-        "wa_id": row.wa_id,
-        "sender": _own_jid(session) if own else row.sender,
-        "from_me": own,
-        "type": row.type,
-    }
-
-
-def _own_jid(session: WhatsAppSession) -> str | None:
-    """Without the device."""
-    user, _, server = (session.status.jid or "").partition("@")
-    return f"{user.partition(':')[0]}@{server}" if server else None
-
-
-def _refuse_dead(row: MessageRow) -> None:
-    if row.deleted_at is not None:
-        raise CannotChange("the message was deleted")
-    if row.status == "failed" or (row.wa_id is None and row.direction == "in"):
-        raise CannotChange("the message was never sent")
-
-
-def _forwarded(row: MessageRow) -> OutgoingBody:
-    body = {name: row.body[name] for name in _CONTENT_FIELDS if row.body.get(name) is not None}
-    if row.type in MEDIA_TYPES:
-        media = row.body.get("media") or {}
-        known = row.media or {}
-        found = {**known, **media}
-        if "sha256" not in found or known.get("state", "stored") != "stored":
-            raise MediaNotReady("the file of this message is not in the store (yet); try again, or send it anew")
-        body["media"] = {name: found[name] for name in ("sha256", "size", "mimetype", "fileName") if found.get(name)}
-    body["forwarded"] = True
-    body["forwardingScore"] = int(row.body.get("forwardingScore") or 0) + (1 if row.body.get("forwarded") else 0)
-    try:
-        return parse_body(row.type, body)
-    except InvalidBody as error:
-        raise CannotChange("this message cannot be forwarded") from error
 
 
 def _fingerprint(wish: _Wish) -> str:

