@@ -67,7 +67,7 @@ class ConnectorSettings(MediaSettings):
 
     sessions_per_worker: int = Field(default=50, ge=1)
     """How many sessions the operator gives this worker; shown in health and metrics."""
-    cohort_size: int = Field(default=32, ge=1, le=64)
+    cohort_size: int = Field(default=50, ge=1, le=64)
     """Sessions that share one engine process at most."""
     engine_spare_from: int = Field(default=8, ge=0)
     """With so many sessions, an engine process that has loaded everything waits to replace one that dies; 0: never."""

@@ -124,9 +124,6 @@ class World:
         self.processes.append(FakeProcess(self, 100 + len(self.processes)))
         return self.processes[-1]
 
-    def note(self, ended: EngineExit) -> None:
-        self.ended.append(ended)
-
     def where(self) -> dict[str, int]:
         """Which process runs each session."""
         return {
@@ -178,9 +175,10 @@ class _Observer:
 @asynccontextmanager
 async def world(**settings: Any) -> AsyncGenerator[World]:
     made = World()
+    wanted: dict[str, Any] = {"cohort_size": 8, "spare_from": None, **settings}
     made.pool = EnginePool(
         made.launch,
-        PoolSettings(**{"cohort_size": 8, "spare_from": None, **settings}),
+        PoolSettings(**wanted),
         VirtualClock().monotonic,
         _Observer(made),
         usage=lambda _pid: made.usage,
