@@ -170,11 +170,15 @@ def reactions_by_message(
             messages.setdefault(row.wa_id, []).append(row)
     found: dict[UUID, list[StoredReaction]] = {}
     for reaction in reactions:
-        candidates = messages.get(reaction.wa_id, [])
-        exact = [row for row in candidates if reaction.chat in {row.chat, row.contact}]
-        for row in exact or (candidates if len(candidates) == 1 else []):
-            found.setdefault(row.id, []).append(reaction)
+        for row in messages.get(reaction.wa_id, []):
+            if reaction.chat in {row.chat, row.contact} or _two_names(reaction.chat, row.contact or row.chat):
+                found.setdefault(row.id, []).append(reaction)
     return found
+
+
+def _two_names(one: str, other: str) -> bool:
+    """Whether the two may be one person: stored before his number was known, and spoken of since."""
+    return {one.rpartition("@")[2], other.rpartition("@")[2]} == {"lid", "s.whatsapp.net"}
 
 
 def _text(body: Mapping[str, Any]) -> str | None:
