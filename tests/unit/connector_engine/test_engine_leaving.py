@@ -122,7 +122,7 @@ def test_appends_and_a_close_from_two_threads_leave_whole_records(tmp_path: Path
 
 def test_a_session_that_leaves_reports_its_last_records_first(tmp_path: Path) -> None:
     told: list[JournalAdvanced] = []
-    committer = Committer(told.append, lambda _uid: None)
+    committer = Committer(told.append, lambda _uid, _room: None)
     writer = Writer(tmp_path)
     position = writer.append(receipt(1))
     committer.touch("u", writer, is_message=False)
