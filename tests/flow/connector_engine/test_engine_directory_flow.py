@@ -298,6 +298,35 @@ async def test_the_phones_address_book(rig: Rig, new_number: Callable[[], str]) 
     assert known["jid"] in {jid(ada), known["lid"]}
 
 
+async def test_newsletters(rig: Rig, new_number: Callable[[], str]) -> None:
+    call, ada = await paired(rig, new_number()), rig.contact(new_number())
+    theirs = rig.simulator.create_newsletter(ada, "News ä", "what happens")
+    link = f"https://whatsapp.com/channel/{theirs.invite}"
+    assert await call("newsletters") == []
+    seen = await call("newsletter", link=link)
+    assert (seen["jid"], seen["name"], seen["description"], seen["link"]) == (
+        theirs.jid,
+        "News ä",
+        "what happens",
+        link,
+    )
+    await call("follow_newsletter", jid=theirs.jid)
+    (followed,) = await call("newsletters")
+    assert (followed["role"], followed["muted"]) == ("subscriber", False)
+    await call("mute_newsletter", jid=theirs.jid, muted=True)
+    assert (await call("newsletter", jid=theirs.jid))["muted"] is True
+    await call("mute_newsletter", jid=theirs.jid, muted=False)
+    assert (await call("newsletter", jid=theirs.jid))["muted"] is False
+    await call("unfollow_newsletter", jid=theirs.jid)
+    assert await call("newsletters") == []
+    mine = await call("create_newsletter", name="Mine", description=None, path=None)
+    assert (mine["name"], mine["state"], [one["jid"] for one in await call("newsletters")]) == (
+        "Mine", "active", [mine["jid"]],
+    )  # fmt: skip
+    assert await call.refused("newsletter", jid="120363000000000000@newsletter") == "NotFound"
+    assert await call.refused("newsletter_messages", jid=theirs.jid) == "Unsupported"
+
+
 async def test_look_ups_need_a_connection(rig: Rig, new_number: Callable[[], str]) -> None:
     """neonize ends the process when it is asked for names without a client: nothing gets that far."""
     account = rig.account(new_number())
