@@ -31,7 +31,7 @@ class Limits:
     """How far a journal may grow."""
 
     most_bytes: int = 256 * 1024 * 1024
-    """Not acknowledged, per session: some 200,000 texts."""
+    """Not acknowledged, per session: some 400,000 texts."""
     least_free_bytes: int = 512 * 1024 * 1024
     """On the journal's disk: room for what is under way and for the keys, which change with every message."""
 
