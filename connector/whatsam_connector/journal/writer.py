@@ -59,6 +59,7 @@ class Writer:
         self._file_lock = threading.Lock()  # held while the open file changes or is synced
         self._broken = False
         self._closed = False
+        self._waiting = 0  # bytes that the reader has not acknowledged, as far as we know
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -123,7 +124,7 @@ class Writer:
         try:
             return unacknowledged_bytes(self._folder)
         except (OSError, JournalError):
-            return self._waiting if hasattr(self, "_waiting") else 0
+            return self._waiting
 
     def sync(self) -> Position:
         """Wait until everything appended before the call survives a power cut; return the place behind it."""
