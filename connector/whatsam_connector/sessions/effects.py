@@ -71,4 +71,9 @@ class CancelTimer:
     timer: Timer
 
 
-Effect = Prepare | Spawn | EndEngine | Flush | Release | LogOut | Forget | StartTimer | BackOff | CancelTimer
+@dataclass(frozen=True)
+class TryProxy:
+    """Look whether the session's proxy, if it has one, is what keeps it from connecting; may end in `ProxyFailed`."""
+
+
+Effect = Prepare | Spawn | EndEngine | Flush | Release | LogOut | Forget | StartTimer | BackOff | CancelTimer | TryProxy

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from whatsam_connector.sessions import inputs
-from whatsam_connector.sessions.effects import CancelTimer, Effect, Flush, StartTimer
+from whatsam_connector.sessions.effects import CancelTimer, Effect, Flush, StartTimer, TryProxy
 from whatsam_connector.sessions.inputs import Input, Timer
 from whatsam_connector.sessions.moves import Step, connected, end_engine
 from whatsam_connector.sessions.state import SessionState, ShownCode, Stage, Trouble
@@ -37,6 +37,8 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
             return replace(state, drained=state.logged_in), (CancelTimer(Timer.DRAIN),)
         case inputs.ConnectionLost():
             return _connection_lost(state, said, now, timings)
+        case inputs.ProxyFailed():
+            return _proxy_failed(state, said)
         case inputs.ConnectRefused():
             trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {said.reason}; trying again")
             return end_engine(replace(state, trouble=trouble), at_once=False)
@@ -100,8 +102,14 @@ def _connection_lost(state: SessionState, said: inputs.ConnectionLost, now: date
     )
     # Its own attempts come at growing distances: the loss of a login starts the clock, failed attempts do not.
     if state.logged_in:
-        return lost, (CancelTimer(Timer.DRAIN), StartTimer(Timer.LOGIN, timings.reconnect_limit))
-    return lost, ()
+        return lost, (CancelTimer(Timer.DRAIN), StartTimer(Timer.LOGIN, timings.reconnect_limit), TryProxy())
+    return lost, (TryProxy(),)
+
+
+def _proxy_failed(state: SessionState, failed: inputs.ProxyFailed) -> Step:
+    if state.logged_in or state.stage not in (Stage.CONNECTING, Stage.SECURING):
+        return state, ()
+    return replace(state, trouble=Trouble(failed.reason, failed.message)), ()
 
 
 def _pairing_failed(state: SessionState, said: inputs.PairingFailed) -> Step:

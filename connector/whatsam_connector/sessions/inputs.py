@@ -169,6 +169,14 @@ class EngineOutdated:
 
 
 @dataclass(frozen=True)
+class ProxyFailed:
+    """The session's proxy does not serve: the engine connects again as soon as it does."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class ProxyChanged:
     """The owner wants another proxy than the engine was started with."""
 
@@ -259,6 +267,7 @@ Input = (
     | LeaseResumed
     | Stop
     | PairingAskedAnew
+    | ProxyFailed
     | ProxyChanged
     | AssignmentLost
 )

@@ -251,6 +251,9 @@ class SessionRunner:
                 self._start_timer(Timer.RETRY, wait)
             case effects.CancelTimer():
                 self._cancel_timer(effect.timer)
+            case effects.TryProxy():
+                if self._asked_proxy is not None:
+                    self._start("proxy", self._try_proxy(self._asked_proxy))
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Start an effect; the one before of the same name is over or not wanted any more."""
@@ -379,6 +382,12 @@ class SessionRunner:
         self._tools.count_exit(reason)
         _log.info("engine.ended", session=self.key, epoch=self.epoch, reason=reason)
         self.push(inputs.EngineGone(reason))
+
+    async def _try_proxy(self, proxy: SecretKeyRef) -> None:
+        try:
+            await self._tools.proxies.usable(proxy)
+        except ProxyUnusable as error:
+            self.push(inputs.ProxyFailed(error.reason, str(error)))
 
     async def _end_engine(self, *, at_once: bool) -> None:
         engine = self._engine
