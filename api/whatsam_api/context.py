@@ -42,6 +42,7 @@ from whatsam_api.storage.locks import TenantLocks
 from whatsam_api.storage.media import MediaStore
 from whatsam_api.storage.media_files import FileStore
 from whatsam_api.storage.messages import MessageStore
+from whatsam_api.storage.read_marks import ReadMarks
 from whatsam_api.storage.sessions import SessionStore
 from whatsam_api.storage.upkeep import UpkeepStore
 from whatsam_api.storage.users import UserStore
@@ -150,7 +151,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         media=media,
         intake=intake,
         outgoing=OutgoingService(rows, acceptance, rate_limits, intake, LinkPreviews(http)),
-        gestures=Gestures(rows, calls),
+        gestures=Gestures(rows, ReadMarks(database), calls),
     )
 
 

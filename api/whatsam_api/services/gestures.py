@@ -1,14 +1,16 @@
 """What is shown to others without being a message: read, typing, online. Done at once or not at all."""
 
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
-from whatsam_api.errors import CannotChange, MessageNotFound
+from whatsam_api.errors import CannotChange, MessageNotFound, Unavailable
 from whatsam_api.policies.recipients import recipient
 from whatsam_api.policies.row_names import is_row_id
 from whatsam_api.services.acceptance import row_key
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.storage.messages import MessageStore
+from whatsam_api.storage.read_marks import ReadMarks
 from whatsam_core.messages import MessageType
 from whatsam_core.resources import WhatsAppSession
 
@@ -18,8 +20,9 @@ _STATES: Final = {"typing": "composing", "recording": "recording", "paused": "pa
 class Gestures:
     """Read receipts, typing, presence of sessions that the caller was found to own."""
 
-    def __init__(self, messages: MessageStore, calls: SessionCalls) -> None:
+    def __init__(self, messages: MessageStore, marks: ReadMarks, calls: SessionCalls) -> None:
         self._messages = messages
+        self._marks = marks
         self._calls = calls
 
     async def mark_read(self, session: WhatsAppSession, name: str) -> None:
@@ -41,6 +44,9 @@ class Gestures:
             message_ids=[row.wa_id],
             played=row.type == MessageType.VOICE,
         )
+        # WhatsApp knows; a count that stays too high for a while is the lesser harm.
+        with suppress(Unavailable):
+            await self._marks.read_up_to(tenant, key, row)
 
     async def typing(self, session: WhatsAppSession, to: str, state: str) -> None:
         """Show in a chat that the session writes or records, or no longer does."""
