@@ -203,7 +203,11 @@ async def test_the_list_of_chats(story: Story) -> None:
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> MemoryObjects:
     made = MemoryObjects()
-    monkeypatch.setattr("whatsam_api.context.ObjectStore", lambda *_, **__: made)
+
+    def store(*_: Any, **__: Any) -> MemoryObjects:
+        return made
+
+    monkeypatch.setattr("whatsam_api.context.ObjectStore", store)
     return made
 
 
