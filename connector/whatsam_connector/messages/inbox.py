@@ -8,7 +8,7 @@ everything, the inbox holds one stretch of it in memory, and tries again. What a
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from whatsam_connector.journal.payload import from_payload, to_payload
 from whatsam_connector.messages.batch import Batch, Context, Deferred, Recorded, TargetKey
 from whatsam_connector.messages.inbound import Finding, Made, Owner, Wants, assemble, needs, translate
 from whatsam_connector.messages.inbound.names import bare, phone_of
+from whatsam_connector.messages.inbound.naming import named, unnamed
 from whatsam_connector.messages.inbound.pieces import pieces
 from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.known import KnownContacts
@@ -64,6 +65,7 @@ class MessageSink(Protocol):
     """Where the inbox puts things. Each call may raise `DatabaseUnavailable`."""
 
     async def context(self, session: str, targets: Sequence[TargetKey], wa_ids: Sequence[str]) -> Context: ...
+    async def phones(self, session: str, lids: Sequence[str]) -> Mapping[str, str]: ...
     async def due(self, session: str, limit: int) -> list[Deferred]: ...
     async def has_deferred(self, session: str) -> bool: ...
     async def record(self, session: str, tenant: str, session_uid: UUID | None, batch: Batch) -> Recorded:
@@ -158,13 +160,12 @@ class Inbox:
                 try:
                     await self._take_over()
                     await self._look_at_deferred()
-                except (DatabaseUnavailable, JournalError) as error:
+                    await self._rest()
+                except (DatabaseUnavailable, JournalError, OSError) as error:
                     if not self._behind:
                         _log.warning("inbox.waiting", session=self.owner.session, error=str(error))
                     self._behind = True
                     await asyncio.sleep(_RETRY)
-                    continue
-                await self._rest()
         finally:
             if self._soon is not None:
                 self._soon.cancel()
@@ -179,7 +180,7 @@ class Inbox:
                         await self._take_over()
                         await self._acknowledge()
                         return True
-                    except (DatabaseUnavailable, JournalError):
+                    except (DatabaseUnavailable, JournalError, OSError):
                         self._behind = True
                         await asyncio.sleep(min(_RETRY, timeout / 4))
         except TimeoutError:
@@ -217,14 +218,15 @@ class Inbox:
                         if time.monotonic() - self._acknowledged_at >= _ACKNOWLEDGE:
                             await self._acknowledge_done()
             except BaseException:
-                # What was read and not acknowledged is read again; most of it is stored and has no effect any more.
-                self._reader.rewind()
-                self._done = None
+                # What was read and not acknowledged is read again; most of it is stored and has no effect any more. By
+                # another reader: a thread that nobody waits for any more may still move the cursor of this one.
+                self._reader, self._done = None, None
                 raise
             self._behind = False
 
     async def _store(self, entries: Sequence[Entry]) -> None:
-        findings = [self._finding(entry.record) for entry in entries]
+        records = await self._named([entry.record for entry in entries])
+        findings = [self._finding(record) for record in records]
         for entry, finding in zip(entries, findings, strict=True):
             self._ask(entry.record)
             if finding.aside is not None:
@@ -241,6 +243,18 @@ class Inbox:
             # One record that PostgreSQL cannot hold must not stop a session's inbox for ever.
             _log.error("inbox.unstorable", session=self.owner.session, error=str(error))
             await self._set_aside(entries[0].record, "unstorable")
+
+    async def _named(self, records: Sequence[JournalRecord | UnknownRecord]) -> list[JournalRecord | UnknownRecord]:
+        """With the phone numbers that they lack and the database has."""
+        lids = {lid for record in records for lid in unnamed(record)}
+        if not lids:
+            return list(records)
+        now = asyncio.get_running_loop().time()
+        asked = self._contacts.asks_for(lids, now)
+        if asked:
+            self._contacts.answer(asked, await self._sink.phones(self._owner.session, asked), now)
+        phones = self._contacts.phones(lids)
+        return [named(record, phones) for record in records]
 
     def _finding(self, record: JournalRecord | UnknownRecord) -> Finding:
         try:

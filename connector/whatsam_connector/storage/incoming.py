@@ -71,6 +71,12 @@ class IncomingMessages:
             given = [ReceiptFor(receipt.wa_id, receipt.status) for receipt in receipts]
             return set(await incoming_changes.advance(connection, session, given))
 
+    async def phones(self, session: str, lids: Sequence[str]) -> dict[str, str]:
+        """The numbers behind these LIDs, as far as they were ever told."""
+        query = "select lid, phone from contacts where session = $1 and lid = any($2::text[]) and phone is not null"
+        async with self._database.statement() as connection:
+            return {row["lid"]: row["phone"] for row in await connection.fetch(query, session, list(lids))}
+
     async def due(self, session: str, limit: int) -> list[Deferred]:
         """Deferred records whose time has come; each of them comes again later, in growing steps, until settled."""
         async with self._database.transaction() as connection:

@@ -140,6 +140,10 @@ class FakeRows:
         await self._answer()
         return Context()
 
+    async def phones(self, session: str, lids: Sequence[str]) -> dict[str, str]:
+        await self._answer()
+        return {}
+
     async def due(self, session: str, limit: int) -> list[Deferred]:
         await self._answer()
         return []
