@@ -395,3 +395,23 @@ def test_another_proxy_means_another_engine(tmp_path: Path) -> None:
             assert rig.room.living == [again]
 
     run(story())
+
+
+def test_a_proxy_that_dies_is_named_while_the_session_waits_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.spec(proxySecretRef={"name": "out", "key": "url"})
+            engine = await rig.engine(2)
+            rig.log_in(engine)
+            await rig.reaches(Phase.CONNECTED)
+            rig.proxies.trouble = ProxyUnusable("ProxyUnreachable", "the proxy cannot be reached")
+            engine.say(Disconnected(UID, "ConnectionLost"))
+            await until(lambda: reason(rig, ConditionType.CONNECTED) == ("False", "ProxyUnreachable"))
+            assert rig.room.living == [engine]
+            rig.proxies.trouble = None
+            rig.log_in(engine)
+            await rig.reaches(Phase.CONNECTED)
+            assert reason(rig, ConditionType.CONNECTED)[0] == "True"
+
+    run(story())

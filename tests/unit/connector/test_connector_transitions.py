@@ -36,6 +36,7 @@ WORDS: list[Input] = [
     inputs.Replaced(),
     inputs.Banned("101", NOW + timedelta(hours=1)),
     inputs.EngineOutdated(),
+    inputs.ProxyFailed("ProxyUnreachable", "the proxy cannot be reached"),
     inputs.JournalFull("the journal is full"),
     inputs.EngineMoves("consolidation"),
 ]
