@@ -16,11 +16,16 @@ COLUMNS = (
 )
 """Columns of a `MessageRow`."""
 
+# Somebody who is written to by his LID is filed under his number, where that is known: one chat, not two.
+_CONTACT = (
+    "case when $6 like '%@lid' then coalesce("
+    "(select jid from contacts where session = $3 and tenant = $4 and lid = $6 limit 1), $6) else $6 end"
+)
 _INSERT = (
     " insert into messages"
     " (id, at, session, tenant, session_uid, direction, chat, contact, type, body, media, status, idempotency_key,"
     " trace, secret, quoted_wa_id)"
-    " select $1, $2, $3, $4, $5, 'out', $6, $6, $7, $8, $9, 'pending', $10, $11, $12, $13"
+    f" select $1, $2, $3, $4, $5, 'out', $6, {_CONTACT}, $7, $8, $9, 'pending', $10, $11, $12, $13"
 )
 _ADD = f"{_INSERT} where $10::text is null returning {COLUMNS}"
 _ADD_ONCE = (

@@ -38,7 +38,7 @@ class Phone:
         self.path = f"/api/v1/sessions/{name}"
 
     async def send(self, **body: Any) -> httpx.Response:
-        return await self.tenant.client.post(f"{self.path}/send", json={"to": TO, **body})
+        return await self.tenant.client.post(f"{self.path}/send", json={"to": TO} | body)
 
     async def row(self, answered: httpx.Response) -> dict[str, Any]:
         assert answered.status_code in {200, 202}, answered.text
@@ -109,6 +109,18 @@ PLAIN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 async def test_kinds_without_a_file(phone: Phone, kind: str, asked: dict[str, Any], body: dict[str, Any]) -> None:
     row = await phone.row(await phone.send(type=kind, **asked))
     assert (row["type"], row["chat"], row["status"], row["body"]) == (kind, CHAT, "pending", body)
+
+
+async def test_a_lid_is_filed_under_its_number_once_that_is_known(phone: Phone) -> None:
+    lid = "101276775976418@lid"
+    row = await phone.row(await phone.send(to=lid, text="hi"))
+    assert (row["chat"], row["contact"]) == (lid, lid)
+    await phone.rig.rows(
+        "insert into contacts (session, tenant, jid, phone, lid) values ($1, $2, $3, $4, $5)",
+        f"test/{phone.name}", phone.tenant.tenant, CHAT, TO, lid,
+    )  # fmt: skip
+    row = await phone.row(await phone.send(to=lid, text="hi again"))
+    assert (row["chat"], row["contact"]) == (lid, CHAT)
 
 
 async def test_a_poll_has_a_secret_that_nobody_is_shown(phone: Phone) -> None:
