@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
@@ -54,7 +55,7 @@ def serve(
             typer.echo(f"root key     {info.root_key}   (WHATSAM_SIMULATOR_ROOT of clients)")
 
     try:
-        asyncio.run(run(options, started))
+        _runner()(run(options, started))
     except (OSError, SimulatorError) as error:
         typer.echo(f"whatsam-simulator: {error}", err=True)
         raise typer.Exit(1) from None
@@ -114,6 +115,15 @@ def journal(
             raise typer.BadParameter(f"one of {', '.join(parts)}", param_hint="part")
         for entry in parts[part]():
             _show(entry)
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """uvloop where it is installed: it takes about a fifth of the CPU time off each message."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
 
 
 class _ClientOrExit:

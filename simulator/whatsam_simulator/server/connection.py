@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import WSMsgType, web
 
@@ -89,8 +90,9 @@ class Connection:
 
     def cut(self) -> None:
         self._release(EndReason.CLOSED)
-        if isinstance(self._transport, asyncio.WriteTransport):
-            self._transport.abort()
+        if self._transport is not None:
+            # No isinstance: uvloop's transports have all methods of asyncio's and none of their base classes.
+            cast("asyncio.WriteTransport", self._transport).abort()
 
     # life
 

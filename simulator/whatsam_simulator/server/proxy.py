@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from whatsam_simulator.server.context import Context
 
@@ -31,9 +32,8 @@ class ProxyProtocol(asyncio.Protocol):
         self._upgrade: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("the proxy serves sockets only")
-        self._transport = transport
+        # uvloop's transports have all methods of asyncio's and none of their base classes.
+        self._transport = transport = cast("asyncio.Transport", transport)
         self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.abort)
         if self._context.faults.refuse_connections:
             transport.abort()
