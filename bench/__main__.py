@@ -17,6 +17,9 @@ SCENARIOS = {
     "failover-kill": "bench.scenarios.failover_kill",
     "outages": "bench.scenarios.outages",
     "sends": "bench.scenarios.sends",
+    "inbound": "bench.scenarios.inbound",
+    "restart": "bench.scenarios.restart",
+    "density": "bench.scenarios.density",
 }
 
 

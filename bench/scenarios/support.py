@@ -1,18 +1,23 @@
 """Fleets and pools for measurements."""
 
 import secrets
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psutil
 
+from whatsam_core.resources import Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.eventually import eventually
-from whatsam_local.driver.fleet import Fleet, members
+from whatsam_local.driver.fleet import Fleet, Member, members
 from whatsam_local.driver.kubectl import pool_manifest
 from whatsam_local.driver.rest import WhatsamClient
 from whatsam_local.driver.watch import SessionWatch
+
+_GROUP = 10
+"""Sessions that are paired at the same time."""
 
 ENGINE = "whatsam_connector.engine"
 """What the command line of an engine process contains."""
@@ -45,8 +50,43 @@ def bench_fleet(cluster: RunningCluster, sessions: int, workers: int, **spec: An
         try:
             yield fleet
         finally:
-            cluster.kubectl.run("delete", "was", *fleet.names, "--ignore-not-found", "--timeout=90s", timeout=120)
+            cluster.kubectl.run("delete", "was", *fleet.names, "--ignore-not-found", "--timeout=240s", timeout=300)
             cluster.kubectl.run("delete", "wp", pool, "--timeout=60s", timeout=90)
+
+
+def part_of(fleet: Fleet, members: Sequence[Member]) -> Fleet:
+    """A fleet of some members only."""
+    return Fleet(
+        kubectl=fleet.kubectl,
+        rest=fleet.rest,
+        simulator=fleet.simulator,
+        watch=fleet.watch,
+        members=list(members),
+        pool=fleet.pool,
+    )
+
+
+def pair_in_groups(fleet: Fleet, members: Sequence[Member] | None = None) -> None:
+    """Pair a few at a time: a pairing makes 812 keys, and two cores can do only so many side by side."""
+    wanted = fleet.members if members is None else members
+    for first in range(0, len(wanted), _GROUP):
+        part_of(fleet, wanted[first : first + _GROUP]).pair(120, 120)
+
+
+def holder_of(fleet: Fleet, names: Sequence[str]) -> str:
+    """The worker that holds most of these sessions."""
+    held = Counter(
+        assignment.worker for name in names if (assignment := fleet.state(name).status.assignment) is not None
+    )
+    return held.most_common(1)[0][0]
+
+
+def restart_worker(cluster: RunningCluster, fleet: Fleet, names: Sequence[str] | None = None) -> None:
+    """Kill the worker of these sessions and wait until they are all connected: restored sessions share engines."""
+    wanted = list(fleet.names if names is None else names)
+    epochs = {name: fleet.state(name).status.epoch for name in wanted}
+    cluster.signal(holder_of(fleet, wanted), "KILL")
+    fleet.watch.wait_phase_after(wanted, Phase.CONNECTED, epochs, 180)
 
 
 def _administrator(cluster: RunningCluster) -> WhatsamClient:
