@@ -83,10 +83,10 @@ class ApiSettings(ProcessSettings):
     s3_bucket: str = Field(default="whatsam", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     """The bucket; made by the operator and the connectors."""
     s3_region: str = "us-east-1"
+    """Region that requests are signed for."""
     s3_public_url: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$")
     """Address of the same store for callers outside the cluster: files are then handed out by short-lived links to it.
     Without it they go through the API."""
-    """Region that requests are signed for."""
     media_encryption: str = Field(default="none", pattern=r"^(none|SSE-S3)$")
     """SSE-S3 asks the store to encrypt media with keys of its own; none leaves that to the store's defaults."""
     media_max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=2 * 1024**3)
