@@ -16,8 +16,8 @@ from whatsam_simulator.world.records import MediaBehaviour
 MAX_FRAME = 1 << 24
 MAX_UPLOAD = 1 << 27
 MEDIA_PATH = "/v/t62.7118-24/"
-SILENT_SECONDS = 86_400
-"""A silent host answers after a day: nobody waits that long, and the connection stays open until the client leaves."""
+SILENCE_CHECK_SECONDS = 1
+"""How often a host that never answers looks whether its client has left."""
 PICTURE_PATH = "/v/t61.24694-24/"
 MEDIA_HOST = "https://mmg.whatsapp.net"
 
@@ -70,7 +70,7 @@ class Site:
     async def _upload(self, request: web.Request) -> web.Response:
         body = await request.read()
         faults = self._context.faults
-        refused = await self._media_fault(faults.upload_status, silent=faults.silent_uploads)
+        refused = await self._media_fault(request, faults.upload_status, silent=faults.silent_uploads)
         if refused is not None:
             return refused
         token = request.match_info["token"]
@@ -82,7 +82,7 @@ class Site:
         faults, token = self._context.faults, request.match_info["token"]
         own = self._context.world.media_behaviour.get(token, MediaBehaviour())
         silent = faults.silent_downloads or own.silent
-        refused = await self._media_fault(own.status or faults.download_status, silent=silent)
+        refused = await self._media_fault(request, own.status or faults.download_status, silent=silent)
         if refused is not None:
             return refused
         body = self._context.world.media.get(token)
@@ -101,10 +101,10 @@ class Site:
     async def _forget(self, request: web.Request) -> web.Response:
         return web.Response()
 
-    async def _media_fault(self, status: int | None, *, silent: bool) -> web.Response | None:
+    async def _media_fault(self, request: web.Request, status: int | None, *, silent: bool) -> web.Response | None:
         faults = self._context.faults
-        if silent:
-            await asyncio.sleep(SILENT_SECONDS)
+        while silent and request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110, no event tells of it
+            await asyncio.sleep(SILENCE_CHECK_SECONDS)
         await asyncio.sleep(faults.media_delay_seconds)
         refused = status or faults.media_status
         return web.Response(status=refused) if refused else None
