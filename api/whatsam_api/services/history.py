@@ -1,5 +1,6 @@
 """Reading of what was said: messages by any filter, one with all that came of it, chats, votes."""
 
+import time
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -22,6 +23,9 @@ from whatsam_api.storage.messages import MessageStore
 
 COUNTED = 10_000
 """Messages that a list counts for its total: the count of a large history would cost more than its first page."""
+_REMEMBERED = 60.0
+"""Seconds."""
+_MOST_REMEMBERED = 1000
 COUNTED_BY_WORDS = 1000
 """The same for a text search, where each message that is counted has to be looked at."""
 
@@ -43,6 +47,7 @@ class HistoryService:
         self._messages = messages
         self._history = history
         self._chats = chats
+        self._totals: dict[tuple[str, str], tuple[float, int]] = {}
 
     async def page(
         self,
@@ -68,8 +73,17 @@ class HistoryService:
         return Found(rows, min(total, most), total_exact=total <= most)
 
     async def total(self, tenant: str, session: str) -> int:
-        """How many messages the session has, both ways."""
-        return await self._history.count(tenant, session, MessageFilter())
+        """How many messages the session has, both ways; of a large history, how many it had up to a minute ago."""
+        now = time.monotonic()
+        counted_at, known = self._totals.get((tenant, session), (0.0, 0))
+        if known > COUNTED and now - counted_at < _REMEMBERED:
+            return known
+        total = await self._history.count(tenant, session, MessageFilter())
+        if total > COUNTED:  # to count it took longer than whoever polls should cost
+            self._totals[tenant, session] = (now, total)
+            while len(self._totals) > _MOST_REMEMBERED:
+                del self._totals[next(iter(self._totals))]
+        return total
 
     async def reactions(self, tenant: str, session: str, rows: list[MessageRow]) -> dict[UUID, list[StoredReaction]]:
         """What was put on these messages."""

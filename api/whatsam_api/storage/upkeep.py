@@ -61,13 +61,16 @@ class UpkeepStore:
 
     async def make_months(self) -> None:
         """Partitions for this month and the next ones."""
-        async with self._database.connection() as connection:
-            for ahead in range(_MONTHS_AHEAD + 1):
-                made = await connection.fetchval(
-                    "select messages_make_partition(now() + $1 * interval '1 month')", ahead
-                )
-                if made is not None:
-                    log.info("history.month_made", partition=made)
+        for ahead in range(_MONTHS_AHEAD + 1):
+            try:
+                async with self._database.transaction() as connection:
+                    # Whoever waits for a lock holds up those behind him: better to try again in the next round.
+                    await connection.execute("set local lock_timeout = '2s'")
+                    query = "select messages_make_partition(now() + $1 * interval '1 month')"
+                    if (made := await connection.fetchval(query, ahead)) is not None:
+                        log.info("history.month_made", partition=made)
+            except asyncpg.LockNotAvailableError:
+                log.info("history.month_delayed", ahead=ahead)
 
     async def drop_empty_months(self, before: datetime) -> list[str]:
         """Drop partitions that end before that time and hold nothing; their names. A busy one waits for next time."""

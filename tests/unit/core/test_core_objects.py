@@ -56,6 +56,9 @@ class FakeS3(BaseHTTPRequestHandler):
         elif self.command == "DELETE":
             cls.objects.pop(key, None)
             self.reply(204)
+        elif key in cls.objects and self.headers.get("Range", "").startswith("bytes="):
+            first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+            self.reply(206, cls.objects[key][int(first) : int(last) + 1], ETag='"x"')
         elif key in cls.objects:
             self.reply(200, cls.objects[key], **{"Last-Modified": "Fri, 02 Jan 2026 03:04:05 GMT", "ETag": '"x"'})
         else:
@@ -261,3 +264,11 @@ async def test_links_name_the_public_address_and_what_the_browser_is_told() -> N
     assert query["response-content-type"] == ["image/png"]
     assert query["response-content-disposition"] == ['inline; filename="a.png"']
     await store.close()
+
+
+async def test_a_part_of_an_object(store: ObjectStore, s3: type[FakeS3]) -> None:
+    s3.objects["m/1"] = bytes(range(200))
+    assert await store.get_part("m/1", 10, 5) == bytes(range(10, 15))
+    assert await store.get_part("m/1", 195, 50) == bytes(range(195, 200))
+    with pytest.raises(ObjectMissing):
+        await store.get_part("m/2", 0, 1)
