@@ -31,6 +31,7 @@ IN_ALL = 256
 """Calls that may wait in this worker."""
 
 _GROUP = "@g.us"
+_PREFIX = "picture-"
 _AWAY = frozenset({"NotConnected", "EngineGone", "UnknownSession"})
 """Codes of engines that mean: ask again when the session is connected."""
 
@@ -73,6 +74,8 @@ class EngineCalls:
         """`holder_of` compares holder, epoch and fence; `folder` takes pictures for as long as a call lasts."""
         self._holder_of = holder_of
         self._folder = folder
+        for left in folder.glob(f"{_PREFIX}*"):  # by a boot of this pod that was killed over a call
+            left.unlink(missing_ok=True)
         self._waiting: Counter[str] = Counter()
 
     async def call(self, address: Address, method: str, arguments: dict[str, Any], wait: float) -> Outcome:
@@ -134,7 +137,7 @@ class EngineCalls:
 
     def _write(self, content: bytes) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="picture-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=_PREFIX, delete=False) as file:
             file.write(content)
         return Path(file.name)
 

@@ -97,7 +97,10 @@ def test_no_caller_names_a_file_and_pictures_are_files_only_while_they_are_neede
     async def story() -> None:
         async with connector(tmp_path) as rig:
             engine = await rig.known_session()
-            calls, folder = engine_calls(rig, tmp_path / "pictures"), tmp_path / "pictures"
+            folder = tmp_path / "pictures"
+            folder.mkdir()
+            (folder / "picture-of-a-killed-boot").write_bytes(b"JPEG")
+            calls = engine_calls(rig, folder)
             seen: list[bytes | None] = []
             ask = engine.call
 
