@@ -212,6 +212,13 @@ class TooLarge(ApiError):
     code = "TOO_LARGE"
 
 
+class TooSlow(ApiError):
+    """The file did not arrive in time."""
+
+    status = 408
+    code = "UPLOAD_TOO_SLOW"
+
+
 class MediaNotAccepted(ApiError):
     """The file is of the wrong kind, damaged, or cannot be converted here."""
 

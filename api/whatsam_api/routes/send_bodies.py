@@ -13,8 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from whatsam_api.errors import TooSlow
 from whatsam_api.models.sending import KINDS, FileMessage, Sendable
-from whatsam_api.services.media_intake import Incoming, MediaIntake
+from whatsam_api.services.media_intake import UPLOAD_SECONDS, Incoming, MediaIntake
 
 LIGHT: Final = 256 * 1024
 """Bytes of a JSON body above which it counts as one that carries a file."""
@@ -35,15 +36,19 @@ class SendCall:
 
 
 @asynccontextmanager
-async def send_call(request: Request, intake: MediaIntake) -> AsyncGenerator[SendCall]:
+async def send_call(request: Request, intake: MediaIntake, tenant: str) -> AsyncGenerator[SendCall]:
     """The parsed call; its file is on disk until the context ends. Raises `RequestValidationError` or `ApiError`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     async with AsyncExitStack() as stack:
         if kind == "multipart/form-data":
-            folder = await stack.enter_async_context(intake.turn())
-            form = await stack.enter_async_context(
-                request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST_FIELD_BYTES)
-            )
+            folder = await stack.enter_async_context(intake.turn(tenant))
+            try:
+                async with asyncio.timeout(UPLOAD_SECONDS):
+                    form = await stack.enter_async_context(
+                        request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST_FIELD_BYTES)
+                    )
+            except TimeoutError as error:
+                raise TooSlow(f"a file must arrive within {UPLOAD_SECONDS:.0f} seconds") from error
             fields, upload = _form_fields(form)
             wanted = parsed(fields)
             if upload is None:

@@ -130,7 +130,7 @@ async def _send(
     key: str | None,
     response: Response,
 ) -> Success[SentView]:
-    async with send_call(request, context.intake) as call:
+    async with send_call(request, context.intake, session.spec.tenant) as call:
         sent = await context.outgoing.send(
             caller, session, call.wanted, key=key, incoming=call.incoming, folder=call.folder
         )

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from whatsam_api.errors import (
     MediaNotAccepted,
@@ -36,6 +37,10 @@ from whatsam_core.messages import WAVEFORM_POINTS, MessageType
 
 AT_A_TIME: Final = 8
 """Files that one process works on at one time; the others wait."""
+OF_ONE_TENANT: Final = 4
+"""Of these: one tenant's slow uploads must not keep everybody else's files waiting."""
+UPLOAD_SECONDS: Final = 600.0
+"""For a whole upload: 64 MiB at 110 KiB a second."""
 HEAVY_AT_A_TIME: Final = 2
 """Bodies with a file in base64 that one process holds in memory at one time."""
 WAIT_SECONDS: Final = 30.0
@@ -110,40 +115,28 @@ class MediaIntake:
         self._most = most_bytes
         self._most_base64 = most_base64_bytes
         self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._of_tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._pictures = asyncio.Semaphore(1)
         self._heavy = asyncio.Semaphore(HEAVY_AT_A_TIME)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[Path]:
+    async def turn(self, tenant: str) -> AsyncGenerator[Path]:
         """A folder to work in, when it is this call's turn. Raises `MediaNotConfigured`, `Unavailable`."""
         if self._store is None:
             raise MediaNotConfigured("this installation stores no files, so messages cannot carry any")
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise Unavailable("too many files are being worked on", retry_after=10) from error
-        try:
+        own = self._of_tenants.setdefault(tenant, asyncio.Semaphore(OF_ONE_TENANT))
+        async with _in_time(own), _in_time(self._turns):
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="whatsam-"))
             try:
                 yield folder
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        finally:
-            self._turns.release()
 
     @asynccontextmanager
     async def heavy(self) -> AsyncGenerator[None]:
         """Room in memory for a large body. Raises `Unavailable`."""
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._heavy.acquire()
-        except TimeoutError as error:
-            raise Unavailable("too many files are being worked on", retry_after=10) from error
-        try:
+        async with _in_time(self._heavy):
             yield
-        finally:
-            self._heavy.release()
 
     async def from_upload(self, folder: Path, upload: Upload) -> Incoming:
         """A file of a form. Raises `TooLarge`."""
@@ -286,6 +279,20 @@ class MediaIntake:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"a file has at most {self._most} bytes")
+
+
+@asynccontextmanager
+async def _in_time(slots: asyncio.Semaphore) -> AsyncGenerator[None]:
+    """One of the slots. Raises `Unavailable` when none becomes free."""
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await slots.acquire()
+    except TimeoutError as error:
+        raise Unavailable("too many files are being worked on", retry_after=10) from error
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 def _decode(text: str, path: Path) -> None:

@@ -259,7 +259,7 @@ class OutgoingService:
         if incoming is not None and folder is not None:
             accepted = await self._intake.accept(tenant, kind, _named(incoming, wanted), folder)
         else:
-            async with self._intake.turn() as place:
+            async with self._intake.turn(tenant) as place:
                 if wanted.media is None:
                     raise InvalidField("media", "a file is missing")
                 incoming = await self._intake.from_source(place, wanted.media)

@@ -171,6 +171,8 @@ def _uploaded(answer: Any, media: MediaRef, at: datetime) -> Uploaded:
         )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise UploadFailed("the engine's answer to an upload is not understood") from error
+    if not (uploaded.direct_path and uploaded.media_key and uploaded.file_enc_sha256):
+        raise UploadFailed("the engine's answer to an upload is not understood")
     if uploaded.file_sha256.hex() != media.sha256:
         raise UploadFailed("the engine has uploaded something else")
     return uploaded

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import struct
 import zlib
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from whatsam_api.errors import MediaNotAccepted, MediaNotConfigured, TooLarge, Unavailable
 from whatsam_api.models.sending import MediaSource
 from whatsam_api.policies.media_kinds import is_opus_voice, sniff
+from whatsam_api.services import media_intake
 from whatsam_api.services.media_intake import Accepted, Incoming, MediaIntake
 from whatsam_api.storage.ffmpeg import Ffmpeg
 from whatsam_api.storage.guarded_http import GuardedHttp
@@ -39,7 +41,7 @@ class Desk:
         return MediaIntake(store, GuardedHttp(), tool, most_bytes=MOST, most_base64_bytes=MOST)
 
     async def accept(self, kind: str, data: bytes, declared: str | None = None, name: str | None = None) -> Accepted:
-        async with self.intake.turn() as folder:
+        async with self.intake.turn("acme") as folder:
             path = folder / "given"
             path.write_bytes(data)
             return await self.intake.accept("acme", MessageType(kind), Incoming(path, declared, name), folder)
@@ -203,7 +205,7 @@ async def test_the_store_is_away_or_not_there(poor: Desk) -> None:
     with pytest.raises(Unavailable):
         await poor.accept("document", b"x")
     with pytest.raises(MediaNotConfigured):
-        async with Desk.with_store(None).turn():
+        async with Desk.with_store(None).turn("acme"):
             pass
 
 
@@ -220,10 +222,25 @@ async def test_base64_is_decoded_within_its_limit(poor: Desk, tmp_path: Path) ->
 
 
 async def test_nothing_is_left_on_the_disk(poor: Desk) -> None:
-    async with poor.intake.turn() as folder:
+    async with poor.intake.turn("acme") as folder:
         (folder / "x").write_bytes(b"x")
     assert not folder.exists()
     with pytest.raises(RuntimeError):
-        async with poor.intake.turn() as folder:
+        async with poor.intake.turn("acme") as folder:
             raise RuntimeError
     assert not folder.exists()
+
+
+async def test_one_tenant_leaves_room_for_others(poor: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_intake, "WAIT_SECONDS", 0.05)
+    async with AsyncExitStack() as held:
+        for _ in range(media_intake.OF_ONE_TENANT):
+            await held.enter_async_context(poor.intake.turn("acme"))
+        with pytest.raises(Unavailable):
+            await held.enter_async_context(poor.intake.turn("acme"))
+        for _ in range(media_intake.AT_A_TIME - media_intake.OF_ONE_TENANT):
+            await held.enter_async_context(poor.intake.turn("other"))
+        with pytest.raises(Unavailable):
+            await held.enter_async_context(poor.intake.turn("third"))
+    async with poor.intake.turn("acme"):
+        pass
