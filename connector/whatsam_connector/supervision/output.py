@@ -25,6 +25,7 @@ class OutputCapture(asyncio.Protocol):
         self._second = 0
         self._lines = 0
         self._detail = ""
+        self._shown = False
         self.closed: asyncio.Future[None] = loop.create_future()
         """Done when the last line has been read."""
 
@@ -32,6 +33,11 @@ class OutputCapture(asyncio.Protocol):
     def detail(self) -> str:
         """The first redacted line that says why the process ended; empty when there was none."""
         return self._detail
+
+    def show(self, uid: str) -> None:
+        """Log the lines at a level that everybody sees: they are of this session, and somebody wants to see them."""
+        self._log = self._log.bind(uid=uid)
+        self._shown = True
 
     def data_received(self, data: bytes) -> None:
         """Split into lines; a line without end is cut at 64 KiB."""
@@ -62,4 +68,4 @@ class OutputCapture(asyncio.Protocol):
             self._second, self._lines = second, 0
         self._lines += 1
         if self._lines <= LINES_PER_SECOND:
-            self._log.debug("engine output", line=line)
+            (self._log.info if self._shown else self._log.debug)("engine output", line=line)

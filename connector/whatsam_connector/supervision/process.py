@@ -129,6 +129,8 @@ class EngineProcess:
             raise ValueError("sessions cannot be added to a running process")
         self._on_event = on_event
         self._uids = frozenset(session.uid for session in sessions)
+        if len(sessions) == 1 and sessions[0].debug:
+            self._child.output.show(sessions[0].uid)
         self._connection.write(Start(tuple(start_request(session) for session in sessions)))
 
     @property

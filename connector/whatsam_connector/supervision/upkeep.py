@@ -24,6 +24,10 @@ _LEAKS = {
 }
 
 
+WAITS_FOR_OTHERS = 5
+"""Rounds in a row in which a merge waits for processes that will soon be settled; somebody always comes."""
+
+
 class Tended(Protocol):
     """The pool, as its upkeep sees it."""
 
@@ -52,6 +56,7 @@ class Upkeep:
         self._observer = observer
         self._usage = usage
         self._moved: dict[str, float] = {}
+        self._waited = 0
 
     async def run(self) -> None:
         """Go round for ever."""
@@ -110,6 +115,10 @@ class Upkeep:
             if not self._settings.merge or self._pool.starting:
                 continue
             keyed = dict(enumerate(self._pool.running()))
+            if any(self._settles_soon(one) for one in keyed.values()) and self._waited < WAITS_FOR_OTHERS:
+                self._waited += 1  # together with these it is one reconnect instead of two
+                continue
+            self._waited = 0
             views = [Cohort(key, len(one.staying()), self._may_merge(one)) for key, one in keyed.items()]
             if chosen := [keyed[key] for key in merge(views, self._settings.cohort_size)]:
                 self._move(chosen, MoveReason.CONSOLIDATION)
@@ -118,17 +127,22 @@ class Upkeep:
         """Whether all of its sessions are connected, settled and idle, not suspected and not moved lately."""
         return all(self._may_merge_one(member) for member in running.staying())
 
-    def _may_merge_one(self, member: SessionEngine) -> bool:
+    def _may_merge_one(self, member: SessionEngine, at: float | None = None) -> bool:
         timings = self._settings.timings
         settled = timings.settled if member.session.pairing is None else timings.paired_settled
         return (
             member.connected
-            and self._now() - member.since >= settled
+            and (self._now() if at is None else at) - member.since >= settled
             and not member.busy
             and not member.session.debug
             and not self._pool.suspected(member.uid)
             and not self._moved_lately(member)
         )
+
+    def _settles_soon(self, running: Running) -> bool:
+        """Whether it would take part if it had run a little longer."""
+        then = self._now() + 2 * self._settings.merge_period
+        return not self._may_merge(running) and all(self._may_merge_one(one, then) for one in running.staying())
 
     def _moved_lately(self, member: SessionEngine) -> bool:
         moved = self._moved.get(member.uid)

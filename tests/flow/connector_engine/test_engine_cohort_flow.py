@@ -9,7 +9,7 @@ import pytest
 from connector_engine_crew import Seat, crew, holds, paired
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, journal_entries, message_of, text
 
-from whatsam_connector.journal import InboundMessage, Reader
+from whatsam_connector.journal import InboundMessage, Reader, Writer
 from whatsam_connector.supervision import (
     Connected,
     ConnectFailure,
@@ -106,6 +106,27 @@ async def test_one_that_cannot_connect_leaves_the_others_alone(
         await broken.event(Connected)
         await alive(rig, broken, contact, "here again")
         assert broken.engine.pid != others[0].engine.pid
+        assert team.counts.ended == []
+
+
+async def test_one_whose_journal_another_process_holds_leaves_the_others_alone(
+    rig: Rig, new_number: Callable[[], str]
+) -> None:
+    accounts = await paired(rig, new_number, 2)
+    contact = rig.contact(new_number())
+    held, stays = [Seat(account) for account in accounts]
+    holder = Writer(held.account.journal)
+    async with crew(rig, cohort_size=8, spare_from=None) as team:
+        await asyncio.gather(team.seat(held), team.seat(stays))
+        assert "JournalFailed" in (await held.event(ConnectFailure)).reason
+        await stays.event(Connected)
+        held.engine.kill()
+        assert (await asyncio.wait_for(held.engine.exited, LIMIT_SECONDS)).reason is ExitReason.CLEAN
+        holder.close()
+        await team.seat(held)
+        await held.event(Connected)
+        await alive(rig, held, contact, "mine again")
+        await alive(rig, stays, contact, "not concerned")
         assert team.counts.ended == []
 
 
@@ -265,10 +286,20 @@ async def test_small_processes_become_one(rig: Rig, new_number: Callable[[], str
             await alive(rig, seat, contact, f"merged {seat.account.number}")
 
 
-async def test_a_session_that_is_debugged_is_alone(rig: Rig, new_number: Callable[[], str]) -> None:
+async def test_a_session_that_is_debugged_is_alone_and_its_stanzas_are_in_the_log(
+    rig: Rig, new_number: Callable[[], str], capsys: pytest.CaptureFixture[str]
+) -> None:
     accounts = await paired(rig, new_number, 2)
     plain, debugged = [Seat(account) for account in accounts]
     async with crew(rig, cohort_size=8, spare_from=None) as team:
         await asyncio.gather(team.seat(plain), team.seat(debugged, debug=True))
         await debugged.event(Connected)
         assert plain.engine.pid != debugged.engine.pid
+        contact = rig.contact(new_number())
+        await alive(rig, debugged, contact, "psst")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "engine output" in line]
+    shown = [line for line in lines if debugged.uid in line]
+    assert all("info" in line for line in shown)
+    assert any("<message" in line for line in shown)
+    for secret in ("psst", contact, debugged.account.number):
+        assert not [line for line in shown if secret in line]
