@@ -159,7 +159,8 @@ class ContactMethods(ControlConnection):
 
     def texts(self, number: str) -> list[str]:
         """The texts of all readable text messages and captions from others, in order."""
-        return [m.text for m in self.inbox(number) if m.readable and not m.own and m.text is not None]
+        seen = [m for m in self.inbox(number) if m.readable and not m.own and (m.kind == "text" or m.media is not None)]
+        return [m.text for m in seen if m.text is not None]
 
     def receipts(self, number: str, after: int = 0) -> list[InboxReceipt]:
         return self._get(Receipts, f"/contacts/{number}/receipts", after=after).receipts

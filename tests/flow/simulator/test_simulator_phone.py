@@ -16,9 +16,9 @@ Paired = Callable[[str], tuple[NeonizeClient, str]]
 Number = Callable[[], str]
 IMAGE = (
     "waE2E.Message(imageMessage=waE2E.ImageMessage(URL=u['url'], directPath=u['direct_path'], mimetype='image/png', "
+    "mediaKey=bytes.fromhex(u['media_key']), fileSHA256=bytes.fromhex(u['sha256']), "
+    "fileEncSHA256=bytes.fromhex(u['enc_sha256']), fileLength=u['size'])).SerializeToString()"
 )
-IMAGE += "mediaKey=bytes.fromhex(u['media_key']), fileSHA256=bytes.fromhex(u['sha256']), "
-IMAGE += "fileEncSHA256=bytes.fromhex(u['enc_sha256']), fileLength=u['size'])).SerializeToString()"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -21,7 +22,7 @@ async def session(running: Running) -> AsyncIterator[aiohttp.ClientSession]:
     running.simulation.context.world.store_media("file", BODY)
     tls = ssl.create_default_context(cafile=str(running.simulation.ca_file))
     base = f"https://localhost:{running.ports.tls}"
-    connector = aiohttp.TCPConnector(ssl=tls, family=2)
+    connector = aiohttp.TCPConnector(ssl=tls, family=socket.AF_INET)
     async with aiohttp.ClientSession(base, connector=connector) as made:
         yield made
 
