@@ -7,10 +7,13 @@ that nobody ever sees: neonize stores the ratchet before it hands the message on
 
 import asyncio
 import secrets
+import statistics
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -52,7 +55,7 @@ def measure(cluster: RunningCluster) -> list[Figure]:
             figure("bare_per_second", "1/s", bare_speed, digits=0),
             figure("ratio_to_bare_neonize", "", [a / b for a, b in zip(speed, bare_speed, strict=True)]),
         ]
-        figures += _around_kills(cluster, fleet, rows, gateway)
+        figures += _around_kills(cluster, fleet, rows, gateway, statistics.median(speed), statistics.median(bare_speed))
         figures += _flood(cluster, fleet, rows)
     return figures
 
@@ -103,26 +106,27 @@ def _speed(fleet: Fleet, rows: _Rows, gateway: BareGateway) -> tuple[list[float]
     return ours, bare
 
 
-def _around_kills(cluster: RunningCluster, fleet: Fleet, rows: _Rows, gateway: BareGateway) -> list[Figure]:
-    """200 messages, and in the middle of them the end of the process that runs neonize."""
+def _around_kills(
+    cluster: RunningCluster, fleet: Fleet, rows: _Rows, gateway: BareGateway, speed: float, bare_speed: float
+) -> list[Figure]:
+    """200 messages in one go, and in the middle of them the end of the process that runs neonize."""
     member, worker = fleet.members[0], Worker(cluster, holder_of(fleet, fleet.names))
     ours: list[float] = []
     bare: list[float] = []
     twice = 0
     for _ in range(ROUNDS):
         label = secrets.token_hex(3)
-        _say(fleet.simulator, member, label, range(AROUND // 2))
-        worker.kill_engines()
-        _say(fleet.simulator, member, label, range(AROUND // 2, AROUND))
+        engines = worker.engines()
+        with _saying(fleet.simulator, member, label, AROUND / 2 / speed):
+            worker.kill_engines(engines)
         fleet.watch.wait_phase([member.name], Phase.CONNECTED, 90)
         _end_marker(fleet.simulator, member, label, lambda label=label: rows.count(f"{label} end") > 0)
         found = rows.texts(label)
         ours.append(AROUND - sum(1 for text in found if " end" not in text))
         twice += sum(times - 1 for times in found.values())
 
-        _say(gateway.simulator, _bare_member(gateway), label, range(AROUND // 2))
-        gateway.kill()
-        _say(gateway.simulator, _bare_member(gateway), label, range(AROUND // 2, AROUND))
+        with _saying(gateway.simulator, _bare_member(gateway), label, AROUND / 2 / bare_speed):
+            gateway.kill()
         gateway.start()
         _end_marker(
             gateway.simulator,
@@ -186,6 +190,17 @@ def _say(simulator: SimulatorClient, member: Member, label: str, numbers: range)
     for first in range(numbers.start, numbers.stop, CHUNK):
         chunk = range(first, min(first + CHUNK, numbers.stop))
         simulator.say_all([(member.contact, member.phone, f"{label} {number}") for number in chunk])
+
+
+@contextmanager
+def _saying(simulator: SimulatorClient, member: Member, label: str, seconds: float) -> Generator[None]:
+    """200 messages are being sent; the block runs after `seconds`, in the midst of them."""
+    texts = [(member.contact, member.phone, f"{label} {number}") for number in range(AROUND)]
+    saying = threading.Thread(target=simulator.say_all, args=(texts,))
+    saying.start()
+    time.sleep(seconds)
+    yield
+    saying.join()
 
 
 def _end_marker(simulator: SimulatorClient, member: Member, label: str, seen: Callable[[], bool]) -> None:
