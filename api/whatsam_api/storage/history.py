@@ -1,7 +1,7 @@
 """Reads the history: pages of messages by any filter, and what lies around messages. Written by connectors.
 
-The tenant is a required argument of every query. Lists are in the order of (at, seq), newest first: the indexes of each
-month are in that order, and months are read from the newest on, so a first page costs the same however long a history.
+The tenant is a required argument of every query. Lists are in the order of (at, seq), newest first, as the indexes of
+each month are; the last weeks are asked before the years, so a first page costs the same however long a history is.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,8 @@ from whatsam_core.message_ids import at_of
 _OPEN = frozenset({"pending", "sending", "uncertain"})
 _RARE = frozenset({"failed", "undecryptable"})
 _ORDER = "order by at desc, seq desc"
+_STEPWISE = 1000
+"""Largest offset at which the past is looked through step by step: rows of the pages before go through this process."""
 
 
 class HistoryStore:
@@ -48,11 +50,15 @@ class HistoryStore:
         before: Place | None = None,
     ) -> list[MessageRow]:
         """Messages, newest first; with `before` those that stand behind it."""
-        if wanted.words is None:
+        if offset > _STEPWISE:
             return await self._stretch(tenant, session, wanted, limit, offset, before)
-        # A common word is on many pages of every month; looking through the newest first, few of them are read.
+        # Most pages are full with what came of late: a statement about few months is planned and read in no time. And a
+        # common word is on many pages of every month, of which few are read in this way.
         rows: list[MessageRow] = []
-        for since, until in stretches(datetime.now(UTC), wanted.since, wanted.until, before.at if before else None):
+        times = list(stretches(datetime.now(UTC), wanted.since, wanted.until, before.at if before else None))
+        if wanted.words is None and len(times) > 1:
+            times = [times[0], (times[-1][0], times[0][0])]
+        for since, until in times:
             stretch = replace(wanted, since=since, until=until)
             rows += await self._stretch(tenant, session, stretch, limit + offset - len(rows), 0, before)
             if len(rows) >= limit + offset:
