@@ -107,10 +107,11 @@ def _speed(fleet: Fleet, rows: _Rows, gateway: BareGateway) -> tuple[list[float]
 
 
 def _around_kills(
-    cluster: RunningCluster, fleet: Fleet, rows: _Rows, gateway: BareGateway, speed: float, bare_speed: float
+    cluster: RunningCluster, fleet: Fleet, rows: _Rows, gateway: BareGateway, speeds: tuple[float, float]
 ) -> list[Figure]:
     """200 messages in one go, and in the middle of them the end of the process that runs neonize."""
     member, worker = fleet.members[0], Worker(cluster, holder_of(fleet, fleet.names))
+    speed, bare_speed = speeds
     ours: list[float] = []
     bare: list[float] = []
     twice = 0
