@@ -55,6 +55,8 @@ class EngineExit:
     reason: ExitReason
     detail: str = ""
     """A redacted line of its last output that seems to say why, if there was one."""
+    requested: bool = False
+    """This supervisor killed it, and not because anything was wrong with it."""
 
 
 _CODES = {

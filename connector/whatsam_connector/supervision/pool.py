@@ -11,7 +11,7 @@ from typing import Any
 
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.supervision.cohorts import Group, Suspicion, Waiting, aftermath, gather
-from whatsam_connector.supervision.exits import EngineExit
+from whatsam_connector.supervision.exits import EngineExit, ExitReason
 from whatsam_connector.supervision.leaks import Usage, usage_of
 from whatsam_connector.supervision.member import MemberEvent, Process, SessionEngine
 from whatsam_connector.supervision.pool_parts import Observer, PoolSettings, Running
@@ -208,7 +208,7 @@ class EnginePool:
         staying, now = running.staying(), self._now()
         after = aftermath(
             [member.uid for member in staying],
-            ended.reason,
+            ExitReason.CLEAN if ended.requested else ended.reason,  # a fence or a runner: nobody is to blame
             self._suspicions,
             now,
             self._settings.timings,

@@ -315,7 +315,8 @@ class EngineProcess:
         await asyncio.wait([listening, self._child.output.closed], timeout=OUTPUT_SECONDS)
         listening.cancel()
         reason = classify(code, killed=self._kill_cause, deadline=self._deadline, now=noticed)
-        ended = EngineExit(code, reason, self._child.output.detail)
+        requested = self._kill_cause is KillCause.REQUESTED and reason is ExitReason.KILLED
+        ended = EngineExit(code, reason, self._child.output.detail, requested)
         _log.info("engine ended", engine_pid=self.pid, reason=reason.value, code=code, detail=ended.detail)
         self._exited.set_result(ended)
         self._connection.close(lambda: EngineGone(ended))

@@ -62,9 +62,9 @@ class FakeProcess:
         if self.world.poison in self.sessions and self.world.poison not in self.left:
             self.ends(ExitReason.PANIC)
 
-    def ends(self, reason: ExitReason, code: int = -6) -> None:
+    def ends(self, reason: ExitReason, code: int = -6, *, requested: bool = False) -> None:
         if not self.exited.done():
-            self.exited.set_result(EngineExit(code, reason))
+            self.exited.set_result(EngineExit(code, reason, requested=requested))
 
     async def arm(self, deadline: float) -> None:
         del deadline
@@ -98,7 +98,7 @@ class FakeProcess:
         return await self.exited
 
     def kill(self, *, hung: bool = False) -> None:
-        self.ends(ExitReason.HUNG if hung else ExitReason.KILLED, -9)
+        self.ends(ExitReason.HUNG if hung else ExitReason.KILLED, -9, requested=not hung)
 
 
 @dataclass
@@ -295,6 +295,21 @@ def test_a_kill_of_one_leaves_the_others_where_they_are() -> None:
             await one.connected("a", nth=2)
             assert one.connections["b"] == 1
             assert one.ended == []
+
+    run(story())
+
+
+def test_kills_by_a_fence_or_a_runner_are_held_against_nobody() -> None:
+    async def story() -> None:
+        async with world() as one:
+            for uid in "abc":
+                one.run(uid)
+            await one.connected(*"abc")
+            for nth in (2, 3, 4):
+                next(process for process in one.processes if not process.exited.done()).kill()
+                await one.connected(*"abc", nth=nth)
+                assert one.pool.sizes() == [3]
+            assert not any(one.pool.suspected(uid) for uid in "abc")
 
     run(story())
 
