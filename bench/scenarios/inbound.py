@@ -55,7 +55,9 @@ def measure(cluster: RunningCluster) -> list[Figure]:
             figure("bare_per_second", "1/s", bare_speed, digits=0),
             figure("ratio_to_bare_neonize", "", [a / b for a, b in zip(speed, bare_speed, strict=True)]),
         ]
-        figures += _around_kills(cluster, fleet, rows, gateway, statistics.median(speed), statistics.median(bare_speed))
+        figures += _around_kills(
+            cluster, fleet, rows, gateway, (statistics.median(speed), statistics.median(bare_speed))
+        )
         figures += _flood(cluster, fleet, rows)
     return figures
 
