@@ -133,6 +133,19 @@ def hopeless(pods: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+_PATIENCE = {
+    "WHATSAM_ANONYMOUS_LIMIT": "100000/minute",
+    "WHATSAM_LOGIN_LIMIT": "1000/minute",
+    "WHATSAM_USER_LIMIT": "1000000/minute",
+    "WHATSAM_SESSION_OPERATION_LIMIT": "100000/minute",
+    "WHATSAM_NUMBER_CHECK_LIMIT": "100000/minute",
+    "WHATSAM_MESSAGE_LIMIT_BASIC": "1000000/hour",
+    "WHATSAM_MESSAGE_LIMIT_PRO": "1000000/hour",
+    "WHATSAM_MESSAGE_LIMIT_MAX": "1000000/hour",
+}
+"""Limits of a cluster that one person and her tests have for themselves. What limits do is tested with their defaults."""
+
+
 def configuration(credentials: Credentials) -> list[dict[str, object]]:
     """Pure: the ConfigMap and Secrets that the installation's parts read."""
     database = f"postgresql://whatsam:{credentials.database_password}@{HOST}:5432/whatsam"
@@ -159,6 +172,7 @@ def configuration(credentials: Credentials) -> list[dict[str, object]]:
             "WHATSAM_JWT_SECRET": credentials.jwt_secret,
             "WHATSAM_ADMIN_EMAIL": credentials.admin_email,
             "WHATSAM_ADMIN_PASSWORD": credentials.admin_password,
+            **_PATIENCE,
         },
     }
     shared_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata("whatsam-config"), "data": shared}
