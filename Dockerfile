@@ -48,7 +48,7 @@ COPY --from=build-connector /opt/whatsam /opt/whatsam
 EXPOSE 8080
 ENTRYPOINT ["whatsam-connector"]
 
-FROM runtime AS api
+FROM runtime AS runtime-api
 # Voice notes, films and GIFs are converted with it. Its version is the base image's business.
 USER 0:0
 # hadolint ignore=DL3008
@@ -56,6 +56,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ffmpeg \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
+
+FROM runtime-api AS api
 COPY --from=build-api /opt/whatsam /opt/whatsam
 EXPOSE 8000
 ENTRYPOINT ["whatsam-api"]

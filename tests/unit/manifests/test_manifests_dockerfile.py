@@ -18,7 +18,7 @@ def body(stage: str) -> str:
 
 @pytest.mark.parametrize("part", ["operator", "connector", "api"])
 def test_each_part_has_a_target_that_starts_it(part: str) -> None:
-    assert STAGES[part]["of"] == "runtime"
+    assert STAGES[part]["of"] == ("runtime-api" if part == "api" else "runtime")
     assert f'ENTRYPOINT ["whatsam-{part}"]' in body(part)
     assert f"COPY --from=build-{part} " in body(part)
     assert f'"${{wheel}}[{part}]"' in body(f"build-{part}")
@@ -28,6 +28,13 @@ def test_each_part_has_a_target_that_starts_it(part: str) -> None:
 def test_nothing_runs_as_root_in_the_end_and_the_user_is_a_number() -> None:
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", body("runtime"), re.MULTILINE)
     assert "RUN" not in body("runtime")
+
+
+def test_what_the_api_needs_of_the_system_is_installed_as_root_and_run_as_nobody() -> None:
+    assert STAGES["runtime-api"]["of"] == "runtime"
+    users = re.findall(r"^USER (\S+)$", body("runtime-api"), re.MULTILINE)
+    assert users == ["0:0", "10001:10001"]
+    assert " ffmpeg " in body("runtime-api")
 
 
 def test_the_base_image_can_be_chosen() -> None:
