@@ -47,6 +47,8 @@ def chat_address(contact: str) -> str:
 
 
 _FIRST_STRETCH = timedelta(days=31)
+_GROWTH = 4
+"""Each stretch is so much longer than the one before: five of them reach back twenty years."""
 
 
 def stretches(
@@ -63,5 +65,5 @@ def stretches(
     start = max(min(end, now) - length, first)
     while end > first:
         yield start, end
-        length *= 2
+        length *= _GROWTH
         end, start = start, max(start - length, first)
