@@ -106,7 +106,9 @@ class PoolSpec(WireModel):
     replicas: int = Field(default=1, ge=0, le=1000, description="Number of workers.")
     sessions_per_worker: int = Field(default=50, ge=1, le=1000, description="Sessions that one worker holds at most.")
     engine: Engine = Field(default=Engine.NEONIZE, description="Which program speaks to WhatsApp.")
-    cohort_size: int = Field(default=1, ge=1, le=64, description="Connected sessions that share one engine process.")
+    cohort_size: int = Field(
+        default=50, ge=1, le=64, description="Connected sessions that share one engine process at most."
+    )
     autoscaling: Autoscaling = Field(default_factory=Autoscaling, description="Growth and shrinkage with the sessions.")
     failover: Failover = Field(default_factory=Failover, description="Noticing and answering the loss of a worker.")
     rebalance: Rebalance = Field(
