@@ -10,7 +10,8 @@ from whatsam_api.storage.messages import COLUMNS
 
 _AROUND = {
     "chats": (
-        "chat", "chat, contact, name, kind as chat_kind, last_at, unread, archived, pinned_at, muted_until, ephemeral_seconds",
+        "chat",
+        "chat, contact, name, kind as chat_kind, last_at, unread, archived, pinned_at, muted_until, ephemeral_seconds",
     ),
     "contacts": ("jid", "jid, phone, lid, push_name, full_name, business_name"),
 }  # fmt: skip
