@@ -4,14 +4,33 @@
 uvicorn, alembic) come out in the same form and pass the same redaction (`redaction`).
 """
 
+import contextlib
 import logging
 import sys
+from collections.abc import Generator
 from typing import Any, cast
 
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
-
 from whatsam_core.redaction import redact_event
+
+
+@contextlib.contextmanager
+def _without(package: str) -> Generator[None]:
+    """Let an import inside find that this package is not there, unless it is loaded already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = cast("Any", None)
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# structlog loads rich where it is installed, for tracebacks that we do not draw: 5 MiB in every process of a worker.
+with _without("rich"):
+    import structlog
+    from structlog.typing import FilteringBoundLogger, Processor
+
 
 _CHATTY = ("aiohttp.access", "asyncio", "httpcore", "httpx", "urllib3", "kubernetes", "aiosqlite")
 """Libraries whose INFO is of no use to an operator."""

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from whatsam_connector.shipper.protocol import LINE_LIMIT, REPORTS, Report, line
 from whatsam_connector.state.errors import StateError
+from whatsam_core.logging import get_logger
 
 _CREDENTIALS: Final = struct.Struct("3i")
 _FIRST_RESTART: Final = 0.1
@@ -24,7 +24,7 @@ _STOP_GRACE: Final = 3.0
 _SOCKET_PATH_LIMIT: Final = 107
 """Bytes that the kernel takes for the path of a local socket."""
 
-_log = structlog.get_logger("whatsam.state")
+_log = get_logger("whatsam.state")
 
 
 class ShipperProcess:

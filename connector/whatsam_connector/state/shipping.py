@@ -10,8 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from whatsam_connector.shipper import protocol
 from whatsam_connector.shipper.protocol import StoredBase
 from whatsam_connector.state import data_keys
@@ -21,9 +19,10 @@ from whatsam_connector.state.prepare import Start
 from whatsam_connector.state.records import Replicated, ReplicationTrouble, SessionIdentity
 from whatsam_connector.state.settings import StateSettings
 from whatsam_connector.state.shipper_process import ShipperProcess
+from whatsam_core.logging import get_logger
 from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
 
-_log = structlog.get_logger("whatsam.state")
+_log = get_logger("whatsam.state")
 
 
 @dataclass
