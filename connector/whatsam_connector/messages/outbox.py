@@ -10,21 +10,19 @@ after a wait; and no further message goes to the engine while more than one resu
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import datetime
 from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import DatabaseUnavailable
-from whatsam_connector.messages.desk import Claim, Desk, SentRow, Wish
+from whatsam_connector.messages.desk import Claim, Desk, Wish
 from whatsam_connector.messages.prepared import MessagePreparer, PreparationFailed, PreparedMessage, Uploader
 from whatsam_connector.messages.receipts import UnknownReceipts
-from whatsam_connector.messages.rows import MessageView
+from whatsam_connector.messages.results import Results, SettledRows
 from whatsam_connector.messages.rules import (
-    CHANGES_ANOTHER,
     UNCERTAIN_WAIT,
     Line,
     Next,
@@ -40,8 +38,9 @@ from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.state import CreditVerdict, SendCredit
 from whatsam_connector.supervision.errors import EngineGone, EngineRefused, EngineUncertain
 from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
+from whatsam_core import tracing
 from whatsam_core.logging import get_logger
-from whatsam_core.resources.session import Pacing
+from whatsam_core.resources.session import Pacing, UncertainSends
 
 _log = get_logger(__name__)
 
@@ -56,20 +55,15 @@ _HOLD = 1.0
 """Seconds for which claimed rows are kept in hand while the store catches up; then they are put back."""
 _PREPARATION_LIMIT = 300.0
 """Seconds after which a preparation is given up: the messages behind it have waited long enough."""
-_UNWRITTEN = 1
-"""Results that may be on their way to the database while the next message is under way."""
 
 
-class OutgoingRows(Protocol):
+class OutgoingRows(SettledRows, Protocol):
     """The session's rows. Every call may raise `DatabaseUnavailable`."""
 
     async def head(self, session: str) -> OutRow | None: ...
     async def claim(self, session: str, message: UUID, *, epoch: int, boot: str) -> bool: ...
-    async def put_back(self, session: str, messages: list[UUID], *, counted: bool) -> int: ...
     async def put_back_lost(self, session: str, *, epoch: int, boot: str, besides: list[UUID]) -> int: ...
     async def mark_uncertain(self, session: str, message: UUID | None = None) -> int: ...
-    async def sent(self, session: str, message: UUID, *, wa_id: str, status: str, at: datetime | None) -> bool: ...
-    async def failed(self, session: str, message: UUID, *, error: str) -> bool: ...
 
 
 class Sender(Uploader, Protocol):
@@ -114,13 +108,15 @@ class Outbox:
         self._desk = desk
         self._receipts = receipts
         self._credit = credit
-        self._waiters = waiters
         self._clock = clock
         self._may_work = may_work
         self._preparer = preparer
-        self._late = late
         self._hurry = hurry
         self._count = count
+        self._results = Results(
+            session=session, rows=rows, desk=desk, receipts=receipts, waiters=waiters, late=late, count=count
+        )
+        self._send_again = True
         self._engine: Sender | None = None
         self._receipts_from = 0.0
         self._wants_replica = False
@@ -130,7 +126,6 @@ class Outbox:
         self._credited = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._unwritten: dict[UUID, asyncio.Task[None]] = {}
         self._preparing: asyncio.Task[PreparedMessage] | None = None
 
     def link(self, engine: Sender) -> None:
@@ -150,6 +145,10 @@ class Outbox:
     def pace(self, pacing: Pacing) -> None:
         """How fast messages leave from now on."""
         self._preparer.pace(pacing)
+
+    def uncertain_sends(self, wanted: UncertainSends) -> None:
+        """What becomes of messages of which nobody can know whether they were sent."""
+        self._send_again = wanted is UncertainSends.SEND_AGAIN
 
     def wake(self) -> None:
         """Something may be possible that was not: a new row, a receipt."""
@@ -186,8 +185,7 @@ class Outbox:
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
-                while self._unwritten:
-                    await asyncio.wait(self._unwritten.values())
+                await self._results.none_left()
         except TimeoutError:
             return False
         return True
@@ -209,8 +207,7 @@ class Outbox:
                 if pause is None or pause > 0:
                     await self._rest(pause)
         finally:
-            for writing in self._unwritten.values():
-                writing.cancel()
+            self._results.cancel()
 
     async def _rest(self, pause: float | None) -> None:
         try:
@@ -235,7 +232,7 @@ class Outbox:
                     self._idle.set()
             head = claim.head
         else:
-            await self._all_written()
+            await self._results.all_written()
             head = await self._rows.head(self._session)
         return await self._judge(head)
 
@@ -250,7 +247,7 @@ class Outbox:
                     self._uncertain()
             case _Claims.LOST:
                 # Every row that went to an engine is written or among the unwritten: the others never left.
-                besides = list(self._unwritten)
+                besides = list(self._results.unwritten)
                 await self._rows.put_back_lost(self._session, epoch=self._epoch, boot=self._boot, besides=besides)
         self._claims = _Claims.KNOWN
 
@@ -260,7 +257,7 @@ class Outbox:
             epoch=self._epoch,
             boot=self._boot,
             most=run_length(self._credit.room),
-            in_hand=tuple(self._unwritten),
+            in_hand=self._results.unwritten,
         )
         self._claims = _Claims.LOST
         claim = await self._desk.claim(wish)
@@ -284,7 +281,7 @@ class Outbox:
             case outcome:
                 if head is None or not self._may_work():
                     return _DATABASE_RETRY
-                await self._all_written()
+                await self._results.all_written()
                 return await self._act(outcome, head)
 
     async def _act(self, outcome: Next, head: OutRow) -> float:
@@ -293,12 +290,12 @@ class Outbox:
                 await self._rows.mark_uncertain(self._session, head.id)
                 self._uncertain()
             case Next.SETTLE:
-                await self._settle_by_receipt(head)
+                await self._results.settle_by_receipt(head)
             case Next.SEND_AGAIN:
                 await self._rows.put_back(self._session, [head.id], counted=True)
                 self._count("sent_again")
             case _:
-                await self._fail(head, f"WhatsApp's answer stayed away {head.attempts} times; it may have been sent")
+                await self._results.fail(head, "WhatsApp's answer stayed away: nobody can know whether it was sent")
                 self._count("given_up")
         return 0.0
 
@@ -309,6 +306,7 @@ class Outbox:
             listened_for=self._listened_for(),
             credit=self._credit.may_send(),
             receipt=self._receipts.settles(head) if head is not None and uncertain else None,
+            send_again=self._send_again,
         )
 
     def _listened_for(self) -> float:
@@ -334,7 +332,7 @@ class Outbox:
                 continue
             if prepared is None:
                 slow = run[0]
-                await self._put_back(run)
+                await self._results.put_back(run)
                 return await self._prepare_and_send(engine, slow)
             went = await self._send(engine, run[0], prepared)
             if went is not _Went.BACK:
@@ -342,13 +340,12 @@ class Outbox:
             if went is not _Went.ON:
                 pause = 0.0 if went is _Went.NOBODY_KNOWS else _REFUSED_PAUSE
                 break
-        await self._put_back(run)
+        await self._results.put_back(run)
         return pause
 
     async def _may_go_on(self, engine: Sender) -> bool:
         """Whether the next claimed row may go to the engine now; waits a moment for the store and for the database."""
-        while len(self._unwritten) > _UNWRITTEN:
-            await next(iter(self._unwritten.values()))
+        await self._results.room()
         if self._credit.may_send() is not CreditVerdict.SEND:
             self._ask_for_replica()
             self._credited.clear()
@@ -363,7 +360,7 @@ class Outbox:
 
     async def _prepare_and_send(self, engine: Sender, row: OutRow) -> float:
         """A row that takes a while: it stays pending until it is ready, so a crash in between costs nothing."""
-        await self._all_written()  # it may be about the message before it
+        await self._results.all_written()  # it may be about the message before it
         self._idle.set()
         prepared = await self._prepare(engine, row)
         if not isinstance(prepared, PreparedMessage):
@@ -376,7 +373,7 @@ class Outbox:
         self._idle.clear()
         went = await self._send(engine, row, prepared) if await self._may_go_on(engine) else _Went.BACK
         if went is _Went.BACK:
-            await self._put_back([row])
+            await self._results.put_back([row])
         return _REFUSED_PAUSE if went in (_Went.BACK, _Went.LATER) else 0.0
 
     async def _prepare(self, engine: Sender, row: OutRow) -> PreparedMessage | float:
@@ -384,7 +381,8 @@ class Outbox:
         self._preparing = asyncio.ensure_future(self._preparer.prepare(row, engine))
         try:
             async with asyncio.timeout(_PREPARATION_LIMIT):
-                return await self._preparing
+                with tracing.span("message.prepare", parent=row.trace, attributes={"message.type": row.type}):
+                    return await self._preparing
         except PreparationFailed as failed:
             return await self._not_prepared(row, failed)
         except TimeoutError:
@@ -404,7 +402,7 @@ class Outbox:
     async def _not_prepared(self, row: OutRow, failed: PreparationFailed) -> float:
         if failed.retry_after is not None:
             return failed.retry_after
-        await self._fail(row, f"{failed.code}: {failed.message}")
+        await self._results.fail(row, f"{failed.code}: {failed.message}")
         return 0.0
 
     async def _send(self, engine: Sender, row: OutRow, prepared: PreparedMessage) -> "_Went":
@@ -412,20 +410,21 @@ class Outbox:
         message = _outgoing(row, prepared)
         self._credit.sending(row.id)
         try:
-            result = await engine.send(self._uid, message, _SEND_TIMEOUT)
+            with tracing.span("message.send", parent=row.trace, attributes={"message.type": row.type}):
+                result = await engine.send(self._uid, message, _SEND_TIMEOUT)
         except EngineRefused as refused:
             return await self._refused(row, refused.code, refused.message)
         except EngineGone as gone:
             return await self._refused(row, "EngineGone", str(gone))
         except EngineUncertain:
-            await self._until_written(lambda: self._rows.mark_uncertain(self._session, row.id))
+            await self._results.until_written(lambda: self._rows.mark_uncertain(self._session, row.id))
             self._uncertain()
             return _Went.NOBODY_KNOWS
         finally:
             self._credit.settled(row.id, self._clock.monotonic())
             if self._credit.running_short:
                 self._ask_for_replica()
-        self._unwritten[row.id] = asyncio.create_task(self._write(row, result), name=f"settle {self._session}")
+        self._results.sent(row, result)
         return _Went.ON
 
     async def _refused(self, row: OutRow, code: str, message: str) -> "_Went":
@@ -434,68 +433,12 @@ class Outbox:
                 self._count("put_back")
                 return _Went.BACK
             case Refusal.TRY_AGAIN:
-                await self._until_written(lambda: self._rows.put_back(self._session, [row.id], counted=True))
+                await self._results.put_back([row], counted=True)
                 self._count("put_back")
                 return _Went.LATER
             case Refusal.FAIL:
-                await self._fail(row, f"{code}: {message}")
+                await self._results.fail(row, f"{code}: {message}")
                 return _Went.ON
-
-    # --- what is written ----------------------------------------------------------------------------------------------
-
-    async def _write(self, row: OutRow, result: SendResult) -> None:
-        """Write that a row was sent, and tell who waits for it. Runs beside the next send."""
-        receipt = self._receipts.take(result.wa_id)
-        status = receipt.status if receipt else "sent"
-        if row.type in CHANGES_ANOTHER:
-            await self._until_written(
-                lambda: self._rows.sent(self._session, row.id, wa_id=result.wa_id, status=status, at=result.timestamp)
-            )
-        else:
-            sent = SentRow(self._session, row.id, result.wa_id, status, result.timestamp)
-            await self._until_written(lambda: self._desk.settle(sent))
-        late = self._receipts.take(result.wa_id)
-        if late is not None:  # it came while the id was being written, and found no row
-            self._late(late)
-        del self._unwritten[row.id]
-        self._count("sent")
-        self._waiters.settled(row.id, MessageView(row.id, status, result.wa_id, result.timestamp, None))
-
-    async def _all_written(self) -> None:
-        """Wait until every result is written. Raises what went wrong with one, unless the database is only away."""
-        while self._unwritten:
-            await next(iter(self._unwritten.values()))
-
-    async def _put_back(self, rows: Collection[OutRow]) -> None:
-        """They certainly did not leave: pending again, in their old places, with the attempts they had."""
-        if rows:
-            ids = [row.id for row in rows]
-            await self._until_written(lambda: self._rows.put_back(self._session, ids, counted=False))
-
-    async def _fail(self, row: OutRow, error: str) -> None:
-        await self._until_written(lambda: self._rows.failed(self._session, row.id, error=error))
-        self._count("failed")
-        self._waiters.settled(row.id, MessageView(row.id, "failed", None, None, error))
-
-    async def _settle_by_receipt(self, row: OutRow) -> None:
-        receipt = self._receipts.settles(row)
-        if receipt is None:
-            return
-        await self._rows.sent(self._session, row.id, wa_id=receipt.wa_id, status=receipt.status, at=receipt.at)
-        self._receipts.take(receipt.wa_id)
-        self._count("settled_by_receipt")
-        self._waiters.settled(row.id)
-
-    async def _until_written(self, write: Callable[[], Awaitable[object]]) -> None:
-        """What the engine has done must be written before much else is sent, however long the database is away."""
-        while True:
-            try:
-                await write()
-            except DatabaseUnavailable as error:
-                _log.warning("outbox.not_written", session=self._session, error=str(error))
-                await asyncio.sleep(_DATABASE_RETRY)
-            else:
-                return
 
     def _uncertain(self) -> None:
         self._count("uncertain")

@@ -48,6 +48,8 @@ class OutRow:
     """When its status last changed."""
     ephemeral_seconds: int = 0
     """The chat's timer of disappearing messages; 0: off."""
+    trace: str | None = None
+    """W3C `traceparent` of the call that accepted it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Next(Enum):
     MARK_UNCERTAIN = "somebody had it in hand and is gone: its fate is open"
     SETTLE = "a receipt tells that it arrived"
     SEND_AGAIN = "no receipt came in time: put it back"
-    GIVE_UP = "its fate was left open too often: fail it"
+    GIVE_UP = "its fate was left open too often, or once too often for its owner: fail it"
     CLAIM = "claim it and send it"
 
 
@@ -87,6 +89,8 @@ class Line:
     credit: CreditVerdict
     receipt: Receipt | None
     """An unknown receipt from the head's chat that is not older than its claim, if there is one."""
+    send_again: bool = True
+    """Whether the session's owner would rather have a message twice than not at all."""
 
 
 def judge(head: OutRow | None, line: Line) -> Next:  # noqa: PLR0911  # a table
@@ -103,7 +107,7 @@ def judge(head: OutRow | None, line: Line) -> Next:  # noqa: PLR0911  # a table
                 return Next.WAIT_FOR_LINK
             if line.listened_for < UNCERTAIN_WAIT:
                 return Next.WAIT_FOR_RECEIPT
-            return Next.GIVE_UP if head.attempts >= MOST_ATTEMPTS else Next.SEND_AGAIN
+            return Next.SEND_AGAIN if line.send_again and head.attempts < MOST_ATTEMPTS else Next.GIVE_UP
         case OutStatus.PENDING:
             if not line.linked:
                 return Next.WAIT_FOR_LINK

@@ -24,7 +24,7 @@ CHANNEL = "whatsam_messages"
 
 _OPEN = "('pending', 'sending', 'uncertain')"
 
-_COLUMNS = "m.id, m.chat, m.type, m.body, m.status, m.attempts, m.updated_at"
+_COLUMNS = "m.id, m.chat, m.type, m.body, m.status, m.attempts, m.updated_at, m.trace"
 
 _EPHEMERAL = "(select c.ephemeral_seconds from chats c where c.session = m.session and c.chat = m.chat) as ephemeral"
 
@@ -222,4 +222,5 @@ def _open_row(row: asyncpg.Record) -> OutRow:
         attempts=row["attempts"],
         claimed_at=row["updated_at"],
         ephemeral_seconds=row["ephemeral"] or 0,
+        trace=row["trace"],
     )

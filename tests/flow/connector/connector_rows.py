@@ -35,6 +35,7 @@ class FakeRow:
     epoch: int | None = None
     updated_at: datetime = START
     type: str = "text"
+    trace: str | None = None
 
 
 @dataclass
@@ -193,7 +194,9 @@ class FakeRows:
 
 
 def _out(row: FakeRow) -> OutRow:
-    return OutRow(row.id, row.chat, row.type, {"text": row.text}, OutStatus(row.status), row.attempts, row.updated_at)
+    status = OutStatus(row.status)
+    body = {"text": row.text}
+    return OutRow(row.id, row.chat, row.type, body, status, row.attempts, row.updated_at, trace=row.trace)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from connector_fakes import inbound
 from connector_rig import UID, Rig, connector
 from connector_rows import FakeRow
 from connector_virtual import VirtualClock, run, until
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from whatsam_connector.content import schema
 from whatsam_connector.http.calls import Address, Calls, Refusal
@@ -16,6 +17,7 @@ from whatsam_connector.journal import InboundReceipt, ReceiptKind, Writer
 from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.rules import MOST_ATTEMPTS, UNCERTAIN_WAIT
 from whatsam_connector.supervision import EngineRefused, EngineUncertain, ExitReason
+from whatsam_core import tracing
 from whatsam_core.resources.session import Phase
 
 BOB = "+491522000001"
@@ -108,6 +110,49 @@ def test_a_message_without_a_receipt_is_sent_again_before_those_behind_it(tmp_pa
             assert {"uncertain", "sent_again"} <= set(rig.counted)
 
     run(story())
+
+
+def test_whoever_would_rather_have_it_not_at_all_than_twice_gets_that(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.spec(uncertainSends="Fail")
+            engine.pause = 60
+            row, behind = rig.rows.add("in flight"), rig.rows.add("behind it")
+            await until(lambda: row.status == "sending")
+            engine.ends(ExitReason.PANIC)
+            again = await rig.engine(2)
+            rig.log_in(again)
+            await settled(row, behind)
+            assert (row.status, behind.status) == ("failed", "sent")
+            assert "nobody can know" in (row.error or "")
+            assert texts(rig) == ["in flight", "behind it"]
+
+    run(story())
+
+
+def test_a_send_continues_the_trace_of_its_call(tmp_path: Path) -> None:
+    spans = InMemorySpanExporter()
+    tracing.configure("connector", None, exporter=spans)
+
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            await rig.known_session()
+            with tracing.span("http POST"):
+                row = rig.rows.add("hello")
+                row.trace = tracing.traceparent()
+            await settled(row)
+
+    try:
+        run(story())
+    finally:
+        tracing.shut_down()
+    accepted, sent = spans.get_finished_spans()
+    assert (accepted.name, sent.name) == ("http POST", "message.send")
+    assert sent.parent is not None
+    assert accepted.context is not None
+    assert sent.parent.span_id == accepted.context.span_id
+    assert "hello" not in sent.to_json()
 
 
 def test_a_row_in_the_hands_of_a_dead_worker_is_uncertain_first(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ lines = st.builds(
     listened_for=st.floats(min_value=0, max_value=100),
     credit=st.sampled_from(CreditVerdict),
     receipt=st.sampled_from([None, receipt()]),
+    send_again=st.booleans(),
 )
 heads = st.builds(row, st.sampled_from(OutStatus), attempts=st.integers(0, 10))
 
@@ -61,6 +62,12 @@ def test_a_message_with_an_open_fate_is_sent_again_only_after_the_wait(head: Out
         assert line.receipt is None
         assert line.linked
         assert line.listened_for >= UNCERTAIN_WAIT
+
+
+@given(heads, lines)
+def test_who_does_not_want_it_twice_never_gets_it_twice(head: OutRow, line: Line) -> None:
+    if judge(head, line) is Next.SEND_AGAIN:
+        assert line.send_again
 
 
 @given(heads, lines)
