@@ -293,7 +293,7 @@ class Inbox:
         for receipt in made.batch.receipts:
             at = receipt.at or self._now()
             phone = phone_of(receipt.contact)
-            self._receipts.put(Receipt(receipt.wa_id, receipt.chat, phone, receipt.status, at))
+            self._receipts.put(Receipt(receipt.wa_id, receipt.chat, phone, receipt.status, at, told=receipt))
 
     def _written(self, made: Made, known: set[str]) -> None:
         for wa_id in known:

@@ -106,7 +106,7 @@ class Mailroom:
     def _apply_late(self, owner: InboxOwner, receipt: Receipt) -> None:
         """Write a receipt whose message got its id only after the inbox had looked for it; some at a time."""
         waiting = self._late.setdefault(owner.session, [])
-        waiting.append(ReceiptFor(receipt.wa_id, receipt.status, at=receipt.at))
+        waiting.append(receipt.told or ReceiptFor(receipt.wa_id, receipt.status, at=receipt.at))
         if len(waiting) == 1:
             task = asyncio.create_task(self._write_late(owner), name=f"late receipts {owner.session}")
             self._late_tasks.add(task)

@@ -104,8 +104,9 @@ class Results:
         receipt = self._receipts.settles(row)
         if receipt is None:
             return
-        await self._rows.sent(self._session, row.id, wa_id=receipt.wa_id, status=receipt.status, at=receipt.at)
+        await self._rows.sent(self._session, row.id, wa_id=receipt.wa_id, status="sent", at=receipt.at)
         self._receipts.take(receipt.wa_id)
+        self._late(receipt)
         self._count("settled_by_receipt")
         self._waiters.settled(row.id)
 
@@ -122,18 +123,16 @@ class Results:
 
     async def _write(self, row: OutRow, result: SendResult) -> None:
         """Write that a row was sent, and tell who waits for it. Runs beside the next send."""
-        receipt = self._receipts.take(result.wa_id)
-        status = receipt.status if receipt else "sent"
         if row.type in CHANGES_ANOTHER:
             await self.until_written(
-                lambda: self._rows.sent(self._session, row.id, wa_id=result.wa_id, status=status, at=result.timestamp)
+                lambda: self._rows.sent(self._session, row.id, wa_id=result.wa_id, status="sent", at=result.timestamp)
             )
         else:
-            sent = SentRow(self._session, row.id, result.wa_id, status, result.timestamp)
+            sent = SentRow(self._session, row.id, result.wa_id, "sent", result.timestamp)
             await self.until_written(lambda: self._desk.settle(sent))
         late = self._receipts.take(result.wa_id)
-        if late is not None:  # it came while the id was being written, and found no row
+        if late is not None:  # it came before the id was written, and found no row
             self._late(late)
         del self._unwritten[row.id]
         self._count("sent")
-        self._waiters.settled(row.id, MessageView(row.id, status, result.wa_id, result.timestamp, None))
+        self._waiters.settled(row.id, MessageView(row.id, "sent", result.wa_id, result.timestamp, None))

@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
+from whatsam_connector.messages.batch import ReceiptFor
 from whatsam_connector.state.credit import CreditVerdict
 from whatsam_connector.supervision.errors import EngineRefused
 from whatsam_connector.supervision.outgoing import recipient_jid
@@ -60,8 +61,10 @@ class Receipt:
     chat: str
     chat_phone: str | None
     status: str
-    """delivered or read."""
+    """delivered, read or played."""
     at: datetime
+    told: ReceiptFor | None = None
+    """What is to be written of it once its message has a row with this id."""
 
 
 class Next(Enum):
