@@ -9,7 +9,7 @@ from uuid import UUID
 from whatsam_api.errors import IdempotencyConflict, SessionNotReady, Unavailable
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.policies.readiness import hopeless
-from whatsam_api.storage.connectors import ConnectorClient, Told
+from whatsam_api.storage.connectors import ConnectorClient, Told, Wake
 from whatsam_api.storage.messages import MessageStore
 from whatsam_core.message_ids import new_message_id
 from whatsam_core.resources import WhatsAppSession
@@ -83,6 +83,8 @@ class Acceptance:
             if isinstance(told, Told):
                 row = row.model_copy(update=asdict(told))
             else:
+                if told is Wake.ELSEWHERE:
+                    await self._messages.announce(row_key(session))
                 # With the database away now, the message is accepted all the same: its row is written.
                 with suppress(Unavailable):
                     row = await self._messages.get(session.spec.tenant, row_key(session), row.id) or row

@@ -1,6 +1,7 @@
 """Calls to the connector that holds a session: waking it for a message, and asking it for look-ups and changes."""
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -19,6 +20,9 @@ log = get_logger()
 
 CONNECT_TIMEOUT = 1.0
 """Seconds: a holder that does not take the connection is gone or cut off, and the row waits for the next one."""
+
+_TOKEN_READ = 5.0
+"""Seconds between two reads of the token's file: the kubelet puts a new one there long before the old one ends."""
 
 
 class Wake(Enum):
@@ -73,6 +77,7 @@ class ConnectorClient:
 
     def __init__(self, token_file: Path) -> None:
         self._token_file = token_file
+        self._read_token, self._token_until = "", 0.0
         self._for_sends: aiohttp.ClientSession | None = None
         self._http = httpx.AsyncClient(
             trust_env=False, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)
@@ -143,9 +148,15 @@ class ConnectorClient:
             )
         return self._for_sends
 
+    def _token(self) -> str:
+        now = time.monotonic()
+        if now >= self._token_until:
+            self._read_token, self._token_until = self._token_file.read_text().strip(), now + _TOKEN_READ
+        return self._read_token
+
     def _headers(self, session: WhatsAppSession, assignment: Assignment) -> dict[str, str]:
         return {
-            "Authorization": f"Bearer {self._token_file.read_text().strip()}",
+            "Authorization": f"Bearer {self._token()}",
             "X-Whatsam-Epoch": str(session.status.epoch),
             "X-Whatsam-Boot": assignment.boot_id,
         }

@@ -1,10 +1,11 @@
 """Rows of messages. The API inserts outbound ones and reads; the connector that holds the session does the rest."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from whatsam_api.errors import IdempotencyConflict
+from whatsam_api.errors import IdempotencyConflict, Unavailable
 from whatsam_api.models.messages import MessageRow
 from whatsam_api.storage.database import Database
 from whatsam_core.message_ids import at_of, message_at
@@ -73,6 +74,15 @@ class MessageStore:
         if first is None:  # another tenant's row of a session of that name, or removed in this very moment
             raise IdempotencyConflict("this Idempotency-Key was used before for another message")
         return first, False
+
+    async def announce(self, session: str) -> None:
+        """Let holders hear of a row that none of them was called for. Only a wake-up: they also look by themselves.
+
+        Not part of each insert: a notification costs PostgreSQL as much as the row, and commits wait for each other.
+        """
+        with suppress(Unavailable):
+            async with self._database.connection() as connection:
+                await connection.execute("select pg_notify('whatsam_messages', $1)", session)
 
     async def by_idempotency_key(self, tenant: str, session: str, idempotency_key: str) -> MessageRow | None:
         """The message that was accepted under this key."""

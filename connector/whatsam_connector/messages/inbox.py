@@ -46,9 +46,9 @@ _log = get_logger(__name__)
 
 _RETRY = 1.0
 """Seconds between attempts while PostgreSQL is away."""
-_SOON = 0.25
+_SOON = 0.5
 """Seconds in which receipts are gathered: a transaction for each of them would cost more than sending the message."""
-_ACKNOWLEDGE = 1.0
+_ACKNOWLEDGE = 5.0
 """Seconds for which what is done may stay unacknowledged: an acknowledgement costs two syncs, reading again nothing."""
 _LOOK = 5.0
 """Seconds after which the journal is looked at without being told: an engine may die between writing and telling."""

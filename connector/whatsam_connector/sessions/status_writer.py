@@ -7,6 +7,7 @@ nothing but time. Whoever writes an object that is not ours any more learns it h
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from whatsam_connector.clock import Clock
@@ -18,6 +19,8 @@ from whatsam_core.storage.cluster_errors import ClusterError, Conflict, Forbidde
 
 _log = get_logger(__name__)
 
+_PROGRESS = timedelta(seconds=5)
+"""Progress of the replication is looked at this often: it comes several times a second, and only people read it."""
 _FIRST_RETRY = 0.2
 _LONGEST_RETRY = 3.0
 """Seconds; short, because people wait for a status and the API server limits by itself (429)."""
@@ -56,6 +59,7 @@ class StatusWriter:
         self._chance = chance
         self._wanted: Report | None = None
         self._replication: ReplicationView | None = None
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -78,8 +82,11 @@ class StatusWriter:
 
     def replicated(self, view: ReplicationView) -> None:
         """The replication has moved; written with the next change, or by itself now and then."""
-        self._replication = view
-        self._poke()
+        before, self._replication = self._replication, view
+        now = self._clock.now()
+        if before is None or before.behind != view.behind or now - self._looked_at >= _PROGRESS:
+            self._looked_at = now
+            self._poke()
 
     async def settled(self) -> None:
         """Wait until everything published is written, or the session is lost."""

@@ -36,6 +36,8 @@ from whatsam_connector.state.snapshot import Contents, contents, data_version, o
 from whatsam_core.sessions_state import BaseRef, bases_of, key_object
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 
+DELETE_TOGETHER: Final = 4
+"""Superseded bases of this boot that go in one call: a deletion costs the store about as much as a base."""
 LIST_EVERY: Final = 64
 """Bases between two listings: they find what a late PUT left behind, and a data key that went missing."""
 
@@ -303,13 +305,15 @@ class SessionShipper:
                 self._list_at = self._stores + LIST_EVERY
                 if self._ending or not await self._key_is_ours():
                     return
-            for ref in retention.superseded(
+            gone = retention.superseded(
                 self._known, self._held, epoch=self.track.epoch, boot=self.track.boot, stored=self._stores, now=now
-            ):
+            )
+            others = any((ref.epoch, ref.boot) != (self.track.epoch, self.track.boot) for ref in gone)
+            if others or len(gone) >= DELETE_TOGETHER:
                 if self._ending:
                     return
-                await self.store.delete(ref.key)
-                self._known.discard(ref)
+                await self.store.delete_all([ref.key for ref in gone])
+                self._known.difference_update(gone)
             for held in retention.expired(self._held, now):
                 await self.store.delete(held.key)
                 self._held.remove(held)

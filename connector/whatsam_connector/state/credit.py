@@ -43,8 +43,11 @@ class SendCredit:
 
     @property
     def running_short(self) -> bool:
-        """Half of it is used: time to ask for the store to catch up, so that nobody has to wait for it."""
-        return 2 * self.unreplicated >= self._limit
+        """Five eighths are used: time to ask for the store to catch up, so that nobody has to wait for it.
+
+        Not earlier: a base is the whole database and costs more than a message. The rest lasts for longer than a store.
+        """
+        return 8 * self.unreplicated >= 5 * self._limit
 
     def sending(self, key: Hashable) -> None:
         """A message is about to be handed to the engine; from now on it may use a counter."""

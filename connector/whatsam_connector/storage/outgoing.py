@@ -18,9 +18,10 @@ from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.rules import OutRow, OutStatus
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.outgoing_effects import apply_effect
+from whatsam_core.message_ids import at_of
 
 CHANNEL = "whatsam_messages"
-"""Notified with '<namespace>/<name>' when a row is added; only a wake-up."""
+"""Notified with '<namespace>/<name>' when a row was added and its holder could not be called; only a wake-up."""
 
 _OPEN = "('pending', 'sending', 'uncertain')"
 
@@ -58,11 +59,15 @@ order by line.number, line.place
 """
 
 _SETTLE = """
-update messages as m set status = s.status, wa_id = s.wa_id, "timestamp" = coalesce(s.at, now()), error = null,
+with s as materialized (
+    select o.id, o.at, s.wa_id, s.status, s.sent
+    from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
+        as s(session, id, wa_id, status, sent)
+    join open_messages o on o.id = s.id and o.session = s.session
+)
+update messages as m set status = s.status, wa_id = s.wa_id, "timestamp" = coalesce(s.sent, now()), error = null,
     updated_at = now()
-from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) as s(session, id, wa_id, status, at)
-join open_messages o on o.id = s.id and o.session = s.session
-where m.id = o.id and m.at = o.at and m.status in ('sending', 'uncertain')
+from s where m.id = s.id and m.at = s.at and m.status in ('sending', 'uncertain')
 """
 
 
@@ -185,8 +190,11 @@ class OutgoingMessages:
     async def view(self, session: str, message: UUID) -> MessageView | None:
         """What became of a message."""
         query = 'select id, status, wa_id, "timestamp", error from messages where session = $1 and id = $2'
+        at = at_of(message)
+        # An id of the first schema tells no time: then every month is looked into.
+        narrowed = ("", ()) if at is None else (" and at = $3", (at,))
         async with self._database.statement() as connection:
-            row = await connection.fetchrow(query, session, message)
+            row = await connection.fetchrow(f"{query}{narrowed[0]}", session, message, *narrowed[1])
         if row is None:
             return None
         return MessageView(row["id"], row["status"], row["wa_id"], row["timestamp"], row["error"])

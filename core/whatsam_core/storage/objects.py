@@ -9,7 +9,7 @@ import asyncio
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -298,17 +298,26 @@ class ObjectStore:
         if not prefix.strip("/"):
             raise ValueError("delete_prefix needs a prefix")
         keys = [found.key for found in await self.list(prefix, timeout=timeout)]
+        await self.delete_all(keys, timeout=timeout)
+        return len(keys)
+
+    async def delete_all(self, keys: Sequence[str], *, timeout: float | None = None) -> None:
+        """Remove these objects in as few calls as the store allows; no error for those that are not there.
+
+        Raises when one of them is still there; call it again then, a repetition does no harm.
+        """
+        if not keys:
+            return
+        what = f"delete {keys[0]} and {len(keys) - 1} others"
 
         def work() -> None:
             wanted: Iterable[DeleteObject] = (DeleteObject(key) for key in keys)
             # The client deletes lazily: reading the errors is what sends the requests.
             failed = list(self._client.remove_objects(bucket_name=self._bucket, delete_object_list=wanted))
             if failed:
-                raise ObjectStoreError(f"delete {prefix}: {len(failed)} of {len(keys)} objects are still there")
+                raise ObjectStoreError(f"{what}: {len(failed)} of {len(keys)} objects are still there")
 
-        if keys:
-            await self._run(f"delete {prefix}", work, timeout)
-        return len(keys)
+        await self._run(what, work, timeout)
 
     async def _run(self, what: str, work: Callable[[], T], timeout: float | None = None) -> T:
         loop = asyncio.get_running_loop()

@@ -23,6 +23,12 @@ def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whatsam_api.services.identity.PasswordHasher", cheap)
 
 
+@pytest.fixture(autouse=True)
+def _accounts_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests change accounts behind the API's back and want to see it at once."""
+    monkeypatch.setattr("whatsam_api.services.identity.BELIEVED", 0.0)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The server."""

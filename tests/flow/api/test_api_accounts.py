@@ -7,6 +7,8 @@ import jwt
 import pytest
 from api_rig import PASSWORD, Instance, Rig
 
+from whatsam_api.services import identity
+
 
 async def test_register_login_refresh_logout(api: Instance) -> None:
     tenant = await api.register()
@@ -47,7 +49,21 @@ async def test_wrong_address_and_wrong_password_cannot_be_told_apart(api: Instan
     assert shown == set(nobody.headers)
 
 
-async def test_an_account_that_is_switched_off_is_out_at_once(api: Instance, rig: Rig) -> None:
+async def test_a_token_is_believed_for_a_moment_and_not_for_longer(
+    api: Instance, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, short = await api.register(), await api.register()
+    for tenant, seconds in ((long, 300.0), (short, 0.2)):
+        monkeypatch.setattr(identity, "BELIEVED", seconds)
+        assert (await tenant.client.get("/api/v1/sessions")).status_code == 200
+        await rig.rows("update users set active = false where tenant = $1", tenant.tenant)
+    assert (await long.client.get("/api/v1/sessions")).status_code == 200
+    async with asyncio.timeout(20):
+        while (await short.client.get("/api/v1/sessions")).status_code != 401:
+            pass
+
+
+async def test_an_account_that_is_switched_off_is_out(api: Instance, rig: Rig) -> None:
     tenant = await api.register()
     _, key = await rig.session(tenant)
     await rig.rows("update users set active = false where tenant = $1", tenant.tenant)

@@ -264,13 +264,13 @@ async def test_a_missing_table_is_waited_for(postgres: Postgres, sql: asyncpg.Co
     assert await MessageTable(database).head(SESSION) is None
 
 
-async def test_a_new_row_is_heard(sql: asyncpg.Connection, table: MessageTable) -> None:
+async def test_an_announced_row_is_heard(sql: asyncpg.Connection, table: MessageTable) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.create_task(table.listen(heard.put_nowait))
     try:
         async with asyncio.timeout(20):
             while heard.empty():
-                await add(sql, "news")
+                await sql.execute("select pg_notify('whatsam_messages', $1)", SESSION)
                 await asyncio.wait([asyncio.create_task(asyncio.sleep(0.1))])
             assert await heard.get() == SESSION
     finally:
