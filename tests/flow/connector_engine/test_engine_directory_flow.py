@@ -32,6 +32,17 @@ class Caller:
     async def __call__(self, method: str, **arguments: Any) -> Any:
         return await self.process.call(self.account.uid, method, arguments)
 
+    async def when_ready(self, method: str, **arguments: Any) -> Any:
+        """The phone shares its keys for settings a moment after the pairing."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                try:
+                    return await self(method, **arguments)
+                except EngineRefused as refused:
+                    if refused.code != "NotReady":
+                        raise
+                await asyncio.sleep(0.02)
+
     async def refused(self, method: str, **arguments: Any) -> str:
         """The code with which a call is refused."""
         with pytest.raises(EngineRefused) as refused:
@@ -122,7 +133,7 @@ async def test_the_own_account(rig: Rig, new_number: Callable[[], str], tmp_path
     assert (before["phone"], before["picture_url"]) == (call.account.number, None)
     picture = tmp_path / "picture"
     picture.write_bytes(JPEG)
-    await call("set_profile_name", name="Ada ä")
+    await call.when_ready("set_profile_name", name="Ada ä")
     await call("set_about", about="here")
     await call("set_profile_picture", path=str(picture))
     shown = rig.simulator.profile(call.account.number)
