@@ -21,12 +21,14 @@ from whatsam_api.storage.chats import ChatStore
 from whatsam_api.storage.history import HistoryStore
 from whatsam_api.storage.messages import MessageStore
 
-COUNTED = 10_000
+COUNTED = 1000
 """Messages that a list counts for its total: the count of a large history would cost more than its first page."""
+_LARGE = 10_000
+"""Messages from which on the count of a whole session is remembered."""
 _REMEMBERED = 60.0
 """Seconds."""
 _MOST_REMEMBERED = 1000
-COUNTED_BY_WORDS = 1000
+COUNTED_BY_WORDS = 200
 """The same for a text search, where each message that is counted has to be looked at."""
 
 
@@ -76,10 +78,10 @@ class HistoryService:
         """How many messages the session has, both ways; of a large history, how many it had up to a minute ago."""
         now = time.monotonic()
         counted_at, known = self._totals.get((tenant, session), (0.0, 0))
-        if known > COUNTED and now - counted_at < _REMEMBERED:
+        if known > _LARGE and now - counted_at < _REMEMBERED:
             return known
         total = await self._history.count(tenant, session, MessageFilter())
-        if total > COUNTED:  # to count it took longer than whoever polls should cost
+        if total > _LARGE:  # to count it took longer than whoever polls should cost
             self._totals[tenant, session] = (now, total)
             while len(self._totals) > _MOST_REMEMBERED:
                 del self._totals[next(iter(self._totals))]
