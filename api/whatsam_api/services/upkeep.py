@@ -141,7 +141,12 @@ class Upkeep:
             await self._store.suspect(tenant, [sha256 for sha256 in hashes if sha256 not in used])
 
     async def _judge_file(self, files: FileStore, tenant: str, sha256: str, now: datetime) -> None:
-        key = files.media_key(tenant, sha256)
+        try:
+            key = files.media_key(tenant, sha256)
+        except ValueError:  # nothing can lie there; one such row must not end the upkeep of everybody
+            log.warning("upkeep.no_file_has_this_name", tenant=tenant)
+            await self._store.clear(tenant, sha256)
+            return
         modified = await files.modified(key)
         if modified is not None and modified > now - YOUNG_FILE:
             await self._store.look_again(tenant, sha256, modified + YOUNG_FILE)

@@ -314,6 +314,13 @@ async def test_one_replica_at_a_time_begins_a_round(story: Story, rig: Rig) -> N
     assert turns.count(True) == 1
 
 
+async def test_a_name_that_no_file_can_have_does_not_end_the_upkeep(story: Story, rig: Rig) -> None:
+    tenant = story.owner.tenant
+    await rig.rows("insert into media_unreferenced (tenant, sha256) values ($1, 'ab')", tenant)
+    await story.api.context.upkeep.round()
+    assert await rig.rows("select 1 from media_unreferenced where tenant = $1 and sha256 = 'ab'", tenant) == []
+
+
 async def test_receipts_and_old_exports_go_with_their_messages(
     story: Story, rig: Rig, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
