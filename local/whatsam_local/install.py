@@ -143,7 +143,7 @@ _PATIENCE = {
     "WHATSAM_MESSAGE_LIMIT_PRO": "1000000/hour",
     "WHATSAM_MESSAGE_LIMIT_MAX": "1000000/hour",
 }
-"""Limits of a cluster that one person and her tests have for themselves. What limits do is tested with their defaults."""
+"""Limits of a cluster that one person has for herself and her tests. What limits do is tested with their defaults."""
 
 
 def configuration(credentials: Credentials) -> list[dict[str, object]]:
