@@ -14,7 +14,7 @@ from whatsam_api.context import build
 from whatsam_api.errors import ApiError
 from whatsam_api.settings import ApiSettings
 from whatsam_api.storage.migrations import migrate
-from whatsam_core import logging, tracing
+from whatsam_core import garbage, logging, tracing
 from whatsam_core.settings import SettingsError, load, refuse
 from whatsam_core.storage.cluster import Cluster
 
@@ -64,6 +64,7 @@ def _lifespan(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContext
             ]
             for task in tasks:
                 task.add_done_callback(_report)
+            garbage.spare_what_stays()
             try:
                 yield
             finally:

@@ -7,7 +7,7 @@ import uvloop
 from whatsam_connector.factory import build
 from whatsam_connector.lifecycle import ExitCode
 from whatsam_connector.settings import ConnectorSettings
-from whatsam_core import logging, tracing
+from whatsam_core import garbage, logging, tracing
 from whatsam_core.errors import WhatsamError
 from whatsam_core.settings import SettingsError, load, refuse
 
@@ -30,6 +30,7 @@ async def _run(settings: ConnectorSettings) -> ExitCode:
         connector = await build(settings)
     except WhatsamError as error:
         refuse(error)
+    garbage.spare_what_stays()
     return await connector.run()
 
 

@@ -59,7 +59,8 @@ class Database:
             max_inactive_connection_lifetime=60,
             init=_teach_json,
             reset=_reset,
-            server_settings=self._settings,
+            # Compiling takes longer than what is asked here, and than asyncpg's look at the types of each connection.
+            server_settings={"jit": "off", **self._settings},
         )
 
     async def close(self) -> None:

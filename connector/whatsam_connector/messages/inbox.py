@@ -46,8 +46,9 @@ _log = get_logger(__name__)
 
 _RETRY = 1.0
 """Seconds between attempts while PostgreSQL is away."""
-_SOON = 0.5
-"""Seconds in which receipts are gathered: a transaction for each of them would cost more than sending the message."""
+_SOON, _APART = 0.25, 1.0
+"""Seconds in which receipts are gathered, and between two rings for them: a transaction for each of them would cost
+more than sending the message."""
 _ACKNOWLEDGE = 5.0
 """Seconds for which what is done may stay unacknowledged: an acknowledgement costs two syncs, reading again nothing."""
 _LOOK = 5.0
@@ -111,6 +112,7 @@ class Inbox:
         self._reader: Reader | None = None
         self._wake = asyncio.Event()
         self._soon: asyncio.TimerHandle | None = None
+        self._rang_at = -_APART
         self._done: Position | None = None
         """Behind what is stored and not acknowledged yet."""
         self._acknowledged_at = 0.0
@@ -134,10 +136,11 @@ class Inbox:
     def wake_soon(self) -> None:
         """The journal has advanced by what nobody waits for."""
         if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(_SOON, self._ring)
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_at(max(loop.time() + _SOON, self._rang_at + _APART), self._ring)
 
     def _ring(self) -> None:
-        self._soon = None
+        self._soon, self._rang_at = None, asyncio.get_running_loop().time()
         self._wake.set()
 
     def want(self, wants: Wants) -> None:

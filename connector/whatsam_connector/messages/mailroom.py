@@ -24,7 +24,7 @@ _log = get_logger(__name__)
 _POLL = 2.0
 """Seconds between looks for open messages: notifications get lost with their connection, rows do not."""
 
-_LATE = 0.25
+_LATE = 0.5
 """Seconds in which receipts that were faster than their messages' ids are gathered."""
 
 

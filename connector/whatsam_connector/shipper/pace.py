@@ -19,7 +19,7 @@ LOOK_ANYWAY: Final = 2.0
 """A database is asked after this time even when its file does not look changed."""
 SETTLED: Final = 0.05
 """Age of a file's time stamp from which it certainly tells the next write: the kernel stamps in milliseconds."""
-_SHARE: Final = 15.0
+_SHARE: Final = 40.0
 """Idle time after each routine store, in terms of the processor time that it took here. The store spends as much."""
 _LONGEST_PAUSE: Final = 0.25
 

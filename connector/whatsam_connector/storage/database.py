@@ -131,6 +131,8 @@ class Database:
                         # Each statement here names its rows by keys. To plan it anew for its values each time, over
                         # all months, would cost PostgreSQL three times what running it does.
                         "plan_cache_mode": "force_generic_plan",
+                        # Compiling takes longer than any of them, and so long for asyncpg's look at the types.
+                        "jit": "off",
                         "statement_timeout": str(round(_CALL_TIMEOUT * 1000)),
                         "idle_in_transaction_session_timeout": "10000",
                     },
