@@ -7,6 +7,9 @@ from uuid import UUID
 
 from whatsam_connector.messages.rows import MessageView
 
+REMEMBERED = 1000
+"""Messages that were sent lately: some seconds' worth."""
+
 
 class Waiting:
     """One call that waits for one message."""
@@ -45,11 +48,17 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[Waiting]] = {}
+        self._lately: dict[UUID, MessageView] = {}
 
     @contextmanager
     def waiting(self, message: UUID) -> Generator[Waiting]:
-        """Told when the message is settled. Register before looking at the row."""
+        """Told when the message is settled, or at once when it was sent lately. Register before looking at the row.
+
+        A busy outbox finds a row by itself and may have sent it before the call that announces it is here.
+        """
         one = Waiting()
+        if (known := self._lately.get(message)) is not None:
+            one.tell(known)
         self._waiting.setdefault(message, set()).add(one)
         try:
             yield one
@@ -63,3 +72,7 @@ class Waiters:
         """The message was sent or has failed, and its row says so. `view`: the row as it is now, if that is known."""
         for one in self._waiting.get(message, ()):
             one.tell(view)
+        if view is not None and view.status == "sent":  # this is final; a message that has failed may be tried again
+            self._lately[message] = view
+            if len(self._lately) > REMEMBERED:
+                del self._lately[next(iter(self._lately))]
