@@ -1,6 +1,7 @@
 """The core's cluster client against a real API server: reads, writes, refusals, and the endless watch."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -46,9 +47,7 @@ async def test_create_read_patch_replace_delete(client: Cluster, namespace: str)
         await client.create(SESSIONS, namespace, unscheduled("a"))
     patched = await client.merge_patch(SESSIONS, namespace, "a", {"spec": {"displayName": "A"}})
     assert patched["spec"]["displayName"] == "A"
-    fresh = await client.get(SESSIONS, namespace, "a")
-    fresh["spec"]["displayName"] = "B"
-    replaced = await client.replace(SESSIONS, namespace, "a", fresh)
+    replaced = await rename(client, namespace, "a", "B")
     assert replaced["spec"]["displayName"] == "B"
     await client.delete(SESSIONS, namespace, "a", uid=made["metadata"]["uid"])
     # An operator that runs in this cluster may hold it for a moment with its finalizer.
@@ -56,6 +55,16 @@ async def test_create_read_patch_replace_delete(client: Cluster, namespace: str)
         await gone(client, namespace, "a")
     with pytest.raises(NotFound):
         await client.delete(SESSIONS, namespace, "a")
+
+
+async def rename(client: Cluster, namespace: str, name: str, wanted: str) -> Json:
+    """Read and replace; an operator that runs in this cluster may write in between."""
+    async with asyncio.timeout(30):
+        while True:
+            fresh = await client.get(SESSIONS, namespace, name)
+            fresh["spec"]["displayName"] = wanted
+            with contextlib.suppress(Conflict):
+                return await client.replace(SESSIONS, namespace, name, fresh)
 
 
 async def gone(client: Cluster, namespace: str, name: str) -> None:

@@ -95,7 +95,11 @@ def test_defaults_are_filled_in(kubectl: Kubectl, namespace: str) -> None:
         "desiredState": "Running",
         "deletionPolicy": "Retain",
         "pairing": {"method": "QR"},
-        "history": {"enabled": False},
+        "history": {"enabled": False, "events": False},
+        "calls": {"reject": False},
+        "pacing": {"mode": "Off"},
+        "media": {"download": True},
+        "uncertainSends": "SendAgain",
     }
     spec = kubectl.get("wp", "default", "-n", namespace)["spec"]
     assert (spec["replicas"], spec["sessionsPerWorker"], spec["failover"]["leaseDuration"]) == (1, 50, 15)

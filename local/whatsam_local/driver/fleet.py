@@ -15,6 +15,8 @@ from whatsam_simulator.client import SimulatorClient
 
 DELIVERY = 40.0
 """Seconds within which a message must have arrived."""
+QR_SHOWN = 20.0
+"""Seconds within which REST shows the code of a session that waits for its scan."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Fleet:
     def scan(self, members: Iterable[Member] | None = None) -> None:
         """Each phone scans its session's QR code, as read through REST."""
         for member in members or self.members:
+            # The API follows the sessions by a watch of its own, which may be a moment behind ours.
+            eventually(
+                lambda one=member: self.rest.qr(one.name) is not None, QR_SHOWN, f"{member.name} shows a QR code"
+            )
             code = self.rest.qr(member.name)
             if code is None:
                 raise DriverError(f"{member.name} shows no QR code: {self.rest.session(member.name)}")

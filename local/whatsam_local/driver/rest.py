@@ -98,7 +98,8 @@ class WhatsamClient:
 
     def received(self, session_id: str) -> list[str]:
         """Texts received, oldest first."""
-        return [message["text"] for message in reversed(self.all_messages(session_id, direction="in"))]
+        messages = reversed(self.all_messages(session_id, direction="in"))
+        return [message["text"] for message in messages if message["text"] is not None]
 
     def _log_in_when_needed(self) -> None:
         if time.monotonic() > self._expires:
