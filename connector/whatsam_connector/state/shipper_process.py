@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -23,6 +24,9 @@ _LIVED: Final = 10.0
 _STOP_GRACE: Final = 3.0
 _SOCKET_PATH_LIMIT: Final = 107
 """Bytes that the kernel takes for the path of a local socket."""
+
+_LEAN: Final = {"MALLOC_ARENA_MAX": "2"}
+"""Copies of databases come and go in many threads: a heap for each thread would keep what they had at their most."""
 
 _log = get_logger("whatsam.state")
 
@@ -112,6 +116,7 @@ class ShipperProcess:
             "--socket",
             str(self._path),
             stdin=asyncio.subprocess.DEVNULL,
+            env=os.environ | _LEAN,
         )
         ended = asyncio.create_task(self._process.wait())
         try:
