@@ -46,6 +46,8 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         version="1",
         summary="WhatsApp sessions for tenants",
         lifespan=lifespan,
+        # A redirect would have to decode whatever bytes a stranger puts into the query.
+        redirect_slashes=False,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
     for part in (auth, sessions, pairing, sending, messages, files, chat_list, jobs, *DIRECTORY, api_keys):

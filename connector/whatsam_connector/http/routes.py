@@ -32,7 +32,7 @@ _LONGEST_CALL = 60.0
 
 def create_app(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker, health: Health) -> FastAPI:
     """The application; the services come from the factory."""
-    app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.router.routes.append(send_route(calls, tokens))
     app.include_router(_session_routes(engine_calls, tokens))
     app.include_router(_health_routes(health))

@@ -210,6 +210,7 @@ bodies = st.one_of(
     verb="POST", path="/sessions/uid-a/calls/set_profile_picture", query=b"", body=[b'{"picture":"aGVsbG8="}'],
     sent=[(b"authorization", GOOD.encode()), (b"x-whatsam-boot", b"boot1"), (b"x-whatsam-epoch", b"3")],
 )  # fmt: skip
+@example(verb="POST", path="/sessions/uid-a/calls/0/", query=b"\x80", sent=[], body=[])
 def test_nothing_is_a_500_and_nobody_is_touched_by_mistake(
     loop: asyncio.Runner,
     tmp_path: Path,
