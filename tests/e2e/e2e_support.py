@@ -30,9 +30,14 @@ def ready_workers(running: RunningCluster, pool: str) -> int:
     return running.kubectl.json("get", "wp", pool).get("status", {}).get("readyReplicas", 0)
 
 
+_NO_MERGES = {"env": [{"name": "WHATSAM_ENGINE_MERGE", "value": "false"}]}
+"""Merging small engine processes is a planned reconnect, minutes after a pairing: tests that count connections cannot
+tell it from a fault."""
+
+
 def apply_pool(running: RunningCluster, name: str, workers: int, **spec: object) -> None:
-    """Make a pool and wait until its workers are there."""
-    running.kubectl.apply(pool_manifest(name, workers, **spec))
+    """Make a pool that merges no engine processes, and wait until its workers are there."""
+    running.kubectl.apply(pool_manifest(name, workers, template=_NO_MERGES, **spec))
     eventually(lambda: ready_workers(running, name) == workers, 60, f"{workers} workers of {name} ready")
 
 
