@@ -1,26 +1,21 @@
 """What a batch must know of the past before it is made, and the records that wait for what is not there yet."""
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 
-from whatsam_connector.messages.batch import Context, Deferred, TargetKey, TargetRow
+from whatsam_connector.messages.batch import Context, Deferred, TargetKey
 from whatsam_connector.storage.incoming_owner import Owner
+from whatsam_connector.storage.target_rows import TARGET_COLUMNS, target_row
 
 if TYPE_CHECKING:
     from whatsam_connector.storage.incoming_owner import Connection
 
 _MOST_WAITING = 500
 _TARGETS = (
-    "select distinct messages.id, messages.at, messages.wa_id, messages.chat, "
-    "coalesce(messages.contact, messages.chat) as contact, messages.direction, "
-    "coalesce(messages.sender, '') as sender, messages.sender_phone, messages.type, messages.secret, "
-    "messages.body -> 'poll' as poll "
+    f"select distinct {TARGET_COLUMNS} "
     "from unnest($2::text[], $3::text[]) as given(wa_id, chat) "
     "join message_keys as keys on keys.session = $1 and keys.wa_id = given.wa_id "
     "join messages on messages.id = keys.id and messages.at = keys.at "
@@ -55,7 +50,7 @@ async def context(
     waiting: Sequence[asyncpg.Record] = []
     if wa_ids:
         waiting = await connection.fetch(_WAITING, session, list(dict.fromkeys(wa_ids)))
-    return Context(targets=tuple(_target(row) for row in rows), waiting=tuple(_deferred(row) for row in waiting))
+    return Context(targets=tuple(target_row(row) for row in rows), waiting=tuple(_deferred(row) for row in waiting))
 
 
 async def due(connection: "Connection", session: str, limit: int) -> list[Deferred]:
@@ -78,27 +73,3 @@ async def defer(connection: "Connection", owner: Owner, kept: Sequence[Deferred]
 
 def _deferred(row: asyncpg.Record) -> Deferred:
     return Deferred(row["id"], row["wa_id"], row["reason"], row["payload"], row["created_at"])
-
-
-def _target(row: asyncpg.Record) -> TargetRow:
-    poll: dict[str, Any] = json.loads(row["poll"]) if row["poll"] else {}
-    return TargetRow(
-        id=row["id"],
-        at=row["at"],
-        wa_id=row["wa_id"],
-        chat=row["chat"],
-        contact=row["contact"],
-        direction=row["direction"],
-        sender=row["sender"],
-        sender_phone=row["sender_phone"],
-        type=row["type"],
-        secret=row["secret"] or _secret(poll.get("secret")),
-        options=tuple(str(option) for option in poll.get("options", ())),
-    )
-
-
-def _secret(text: object) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
-    except binascii.Error:
-        return None

@@ -7,12 +7,11 @@ import json
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import asyncpg
-
-from whatsam_connector.messages.batch import Edit, ReactionChange, Revoke, TargetRow
+from whatsam_connector.messages.batch import Edit, ReactionChange, Revoke
 from whatsam_connector.storage.incoming_around import reactions
 from whatsam_connector.storage.incoming_changes import edits, revokes
 from whatsam_connector.storage.incoming_owner import Owner
+from whatsam_connector.storage.target_rows import TARGET_COLUMNS, target_row
 from whatsam_core.messages import EditBody, InvalidBody, MessageType, ReactionBody, RevokeBody, parse_body
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ _CHANGE = (
     'select type, body, tenant, session_uid, coalesce("timestamp", now()) as moment from messages '
     "where session = $1 and id = $2 and at = message_time($2) and type in ('edit', 'revoke', 'reaction')"
 )
-_TARGET = (
-    "select id, at, wa_id, chat, coalesce(contact, chat) as contact, direction, coalesce(sender, '') as sender, "
-    "sender_phone, type from messages where session = $1 and tenant = $2 and id = $3"
-)
+_TARGET = f"select {TARGET_COLUMNS} from messages where session = $1 and tenant = $2 and id = $3"
 
 
 async def apply_effect(connection: "Connection", session: str, message: UUID) -> None:
@@ -43,7 +39,7 @@ async def apply_effect(connection: "Connection", session: str, message: UUID) ->
     found = await connection.fetchrow(_TARGET, session, row["tenant"], change.target.message_id)
     if found is None or found["wa_id"] is None:
         return
-    target, owner = _target(found), Owner(session, row["tenant"], row["session_uid"])
+    target, owner = target_row(found), Owner(session, row["tenant"], row["session_uid"])
     match change:
         case EditBody():
             field = "text" if target.type == MessageType.TEXT else "caption"
@@ -57,18 +53,3 @@ async def apply_effect(connection: "Connection", session: str, message: UUID) ->
                     target.contact, target.wa_id, change.actor, change.reaction.emoji, row["moment"], None
                 )
                 await reactions(connection, owner, [reaction])
-
-
-def _target(row: asyncpg.Record) -> TargetRow:
-    return TargetRow(
-        id=row["id"],
-        at=row["at"],
-        wa_id=row["wa_id"],
-        chat=row["chat"],
-        contact=row["contact"],
-        direction=row["direction"],
-        sender=row["sender"],
-        sender_phone=row["sender_phone"],
-        type=row["type"],
-        secret=None,
-    )
