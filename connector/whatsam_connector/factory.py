@@ -118,6 +118,7 @@ async def build(settings: ConnectorSettings) -> Connector:
     pool = EnginePool(_launcher(settings, engines), _pool_settings(settings), clock.monotonic, metrics)
     tools = RunnerTools(
         spawn=pool.start,
+        announce=pool.announce,
         auth_state=state,
         mailroom=mailroom,
         objects=sessions,

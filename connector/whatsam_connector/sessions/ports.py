@@ -35,6 +35,12 @@ SpawnEngine = Callable[[EngineSession, Callable[[MemberEvent], None]], Awaitable
 """Start an engine for one session under the present fence deadline. Raises `EngineStartFailed` or `Fenced`."""
 
 
+class Announce(Protocol):
+    """Tell who starts engines that this session will soon ask for one that it can share, or that it will not."""
+
+    def __call__(self, uid: str, *, comes: bool) -> None: ...
+
+
 class Proxies(Protocol):
     """Where sessions' proxies come from."""
 

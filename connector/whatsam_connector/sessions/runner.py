@@ -21,7 +21,7 @@ from whatsam_connector.sessions.debugging import wants_debug
 from whatsam_connector.sessions.effects import Effect
 from whatsam_connector.sessions.engine_words import translate
 from whatsam_connector.sessions.inputs import Input, Timer
-from whatsam_connector.sessions.ports import AuthState, Engine, Mailroom, Proxies, SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.ports import Announce, AuthState, Engine, Mailroom, Proxies, SessionPlaces, SpawnEngine
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState, Stage
 from whatsam_connector.sessions.status_patch import Holder, ReplicationView
@@ -53,6 +53,10 @@ _BAD_FILE = frozenset({"DeviceMissing", "DatabaseUnreadable"})
 """Reasons of `EngineStartFailed` that are about the session's file, not about the engine."""
 
 
+def _keep_to_oneself(uid: str, *, comes: bool) -> None:
+    """For a connector whose engines are never shared."""
+
+
 @dataclass(frozen=True)
 class RunnerTools:
     """What all runners of a connector share."""
@@ -72,6 +76,7 @@ class RunnerTools:
     media_max_bytes: int = 64 * 1024 * 1024
     """Largest file that the platform lets a session download."""
     count_exit: Callable[[str], None] = lambda _reason: None
+    announce: Announce = _keep_to_oneself
     chance: Callable[[], float] = random.random
 
 
@@ -214,6 +219,7 @@ class SessionRunner:
                     cause=type(happened).__name__,
                     trouble=self.state.trouble.reason if self.state.trouble else None,
                 )
+            self._tell_who_starts()
             self._let_messages_through()
             if self.state.stage is not Stage.LOST:
                 self._writer.publish(report(self.state))
@@ -221,6 +227,14 @@ class SessionRunner:
                 self._carry_out(effect)
             if self.state.stage.final:
                 self._over.set()
+
+    def _tell_who_starts(self) -> None:
+        """Others that are ready wait a moment for a session that prepares: they will share a process."""
+        if self.state.stage is Stage.PREPARING:
+            if self.state.jid is not None and not wants_debug(self._writer.session):
+                self._tools.announce(self.uid, comes=True)
+        elif self.state.stage is not Stage.STARTING:
+            self._tools.announce(self.uid, comes=False)
 
     def _let_messages_through(self) -> None:
         if self.state.may_send and self._engine is not None:
@@ -466,6 +480,7 @@ class SessionRunner:
             self._cancel_timer(timer)
         for task in (*tasks, *self._tasks.values()):
             await _cancel(task)
+        self._tools.announce(self.uid, comes=False)
         engine = self._engine
         if engine is not None:  # only after an error of ours: nothing may run without its runner
             engine.kill()

@@ -19,7 +19,14 @@ class CohortTimings:
     window: float = 0.3
     """A session that is ready waits so long for others: beyond it, it would feel the wait, and few more would come."""
     longest_window: float = 1.5
-    """While others keep coming (a restored worker), the first one waits no longer than this."""
+    """While others keep coming, the first one waits no longer than this."""
+    lull: float = 1.0
+    """While others are known to be on their way, the newest one waits so long for the next of them: if nobody comes for
+    a second, those others are stuck (the store is away)."""
+    patience: float = 4.0
+    """And the first one waits so long for all of them: on a busy core a restored worker prepares 10 to 20 a second."""
+    believed: float = 60.0
+    """Who is on its way for so long and does not come is waited for no more."""
     reunion: float = 3.0
     """Sessions that belong together wait so long for the last of them; a start must not depend on one that is lost."""
     memory: float = 600.0
@@ -65,11 +72,18 @@ class Departure:
 
 
 def gather(
-    waiting: Sequence[Waiting], groups: Iterable[Group], now: float, size: int, timings: CohortTimings
+    waiting: Sequence[Waiting],
+    groups: Iterable[Group],
+    now: float,
+    size: int,
+    timings: CohortTimings,
+    *,
+    coming: Mapping[str, float] | None = None,
 ) -> Departure:
     """Who starts at `now`, in processes of at most `size` sessions.
 
     `groups`: those that still miss somebody who has not started. A session is in one group at most.
+    `coming`: sessions that will ask for a place with others as soon as their files are there, since when.
     """
     batches: list[tuple[str, ...]] = []
     looks: list[float] = []
@@ -93,13 +107,21 @@ def gather(
         batches.append(tuple(session.uid for session in free[:size]))
         free = free[size:]
     if free:
-        oldest, newest = min(session.since for session in free), max(session.since for session in free)
-        deadline = min(newest + timings.window, oldest + timings.longest_window)
+        awaited = (since for uid, since in (coming or {}).items() if uid not in group_of)
+        deadline = _departure(free, any(now - since < timings.believed for since in awaited), timings)
         if now >= deadline:
             batches.append(tuple(session.uid for session in free))
         else:
             looks.append(deadline)
     return Departure(tuple(batches), min(looks, default=None))
+
+
+def _departure(free: Sequence[Waiting], others_come: bool, timings: CohortTimings) -> float:
+    """When these start, should they not be joined by enough others before."""
+    oldest, newest = min(session.since for session in free), max(session.since for session in free)
+    if others_come:
+        return min(newest + timings.lull, oldest + timings.patience)
+    return min(newest + timings.window, oldest + timings.longest_window)
 
 
 def _chunks(uids: Sequence[str], size: int) -> list[tuple[str, ...]]:

@@ -52,6 +52,7 @@ class EnginePool:
         self._observer = observer
         self._upkeep = Upkeep(self, settings, monotonic, observer, usage)
         self._asking: dict[str, _Asking] = {}
+        self._coming: dict[str, float] = {}
         self._running: set[Running] = set()
         self._groups: dict[Group, float] = {}
         self._suspicions: dict[str, Suspicion] = {}
@@ -69,11 +70,19 @@ class EnginePool:
         """Sessions in each process."""
         return sorted(len(running.staying()) for running in self._running)
 
+    def announce(self, uid: str, *, comes: bool) -> None:
+        """A session will soon ask for an engine that it can share, or (`comes` false) it will not after all."""
+        if comes:
+            self._coming.setdefault(uid, self._now())
+        elif self._coming.pop(uid, None) is not None:
+            self._changed.set()  # somebody may have waited for it alone
+
     async def start(self, session: EngineSession, on_event: Callable[[MemberEvent], None]) -> SessionEngine:
         """An engine for this session. Raises EngineStartFailed or Fenced; then it runs nowhere."""
         await asyncio.to_thread(check_devices, [session])
         loop = asyncio.get_running_loop()
         asking = _Asking(session, on_event, self._now(), loop.create_future())
+        self._coming.pop(session.uid, None)
         self._asking[session.uid] = asking
         self._changed.set()
         try:
@@ -106,6 +115,7 @@ class EnginePool:
                 now,
                 self._settings.cohort_size,
                 self._settings.timings,
+                coming=self._coming,
             )
             for batch in departure.batches:
                 for group in [group for group in self._groups if group.uids & set(batch)]:

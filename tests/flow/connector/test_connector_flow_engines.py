@@ -203,6 +203,41 @@ def test_a_large_number_is_cut_into_cohorts() -> None:
     run(story())
 
 
+def test_a_worker_that_restores_its_sessions_one_after_the_other_makes_few_processes() -> None:
+    async def story() -> None:
+        async with world(cohort_size=50) as one:
+            everybody = [f"s{number}" for number in range(40)]
+            for uid in everybody:
+                one.pool.announce(uid, comes=True)
+            for uid in everybody:  # twelve a second: never within the window of those that know of nobody
+                await asyncio.sleep(0.08)
+                one.run(uid)
+            await one.connected(*everybody)
+            assert one.pool.sizes() == [40]
+
+    run(story())
+
+
+def test_one_that_does_not_come_holds_the_others_for_a_moment_only() -> None:
+    async def story() -> None:
+        async with world() as one:
+            loop = asyncio.get_running_loop()
+            one.pool.announce("stuck", comes=True)
+            began = loop.time()
+            one.run("a")
+            await one.connected("a")
+            assert 1.9 < loop.time() - began < 2.3  # the lull, the launch, the login; virtual time
+            one.run("b")
+            await asyncio.sleep(0.4)
+            one.pool.announce("stuck", comes=False)
+            began = loop.time()
+            await one.connected("b")
+            assert loop.time() - began < 1.3  # at once, when it is known that nobody comes
+            assert one.pool.sizes() == [1, 1]
+
+    run(story())
+
+
 def test_pairings_and_debugged_sessions_are_alone() -> None:
     async def story() -> None:
         async with world() as one:
