@@ -24,6 +24,7 @@ from whatsam_connector.messages.batch import (
 )
 from whatsam_connector.messages.inbound.findings import Finding, Reference
 from whatsam_connector.messages.inbound.references import Admins, Effect, Waiting, judge
+from whatsam_connector.messages.inbound.targets import target_of
 
 _Known = TypeVar("_Known", ChatChange, ContactChange)
 
@@ -202,7 +203,7 @@ class _Stored:
             self._rows.setdefault(target.wa_id, []).append(target)
         for row in new:
             if row.wa_id is not None and row.status != "undecryptable":
-                self._add(_target(row, row.wa_id))
+                self._add(target_of(row))
 
     def _add(self, new: TargetRow) -> None:
         rows = self._rows.setdefault(new.wa_id, [])
@@ -216,24 +217,6 @@ class _Stored:
     def rows(self, key: TargetKey) -> list[TargetRow]:
         """Rows with this id in this chat."""
         return [row for row in self._rows.get(key.wa_id, []) if row.chat in key.chats or row.contact in key.chats]
-
-
-def _target(row: NewMessage, wa_id: str) -> TargetRow:
-    poll = row.body.get("poll")
-    options: tuple[str, ...] = tuple(poll["options"]) if isinstance(poll, dict) else ()
-    return TargetRow(
-        id=row.id,
-        at=row.at,
-        wa_id=wa_id,
-        chat=row.chat,
-        contact=row.contact,
-        direction=row.direction,
-        sender=row.sender,
-        sender_phone=row.sender_phone,
-        type=row.type,
-        secret=row.secret,
-        options=options,
-    )
 
 
 def _over(before: _Known, after: _Known, always: tuple[str, ...] = ()) -> _Known:

@@ -13,7 +13,7 @@ from whatsam_connector.content.reading import MessageContent, read_message
 from whatsam_connector.content.reading_parts import string, time_of
 from whatsam_connector.content.schema import HistorySync, MalformedMessage, parse
 from whatsam_connector.journal import InboundHistory
-from whatsam_connector.messages.batch import ContactChange, NewEvent, NewMessage, ReactionChange, TargetRow, Vote
+from whatsam_connector.messages.batch import ContactChange, NewEvent, NewMessage, ReactionChange, Vote
 from whatsam_connector.messages.inbound.chats import chat_change, contact_change
 from whatsam_connector.messages.inbound.findings import Finding, Owner, Wants
 from whatsam_connector.messages.inbound.messages import with_media
@@ -28,6 +28,7 @@ from whatsam_connector.messages.inbound.names import (
     phone_of,
     server_of,
 )
+from whatsam_connector.messages.inbound.targets import target_of
 from whatsam_core.message_ids import derived_message_id, message_at
 
 _STATUS: Final = {3: "delivered", 4: "read", 5: "played"}
@@ -178,28 +179,14 @@ def _answers(finding: Finding, info: Any, row: NewMessage, names: ChatNames, rea
                 names.contact, row.wa_id or "", sender, string(reaction.text)[:64], message_at(at), None
             )
             finding.reactions.append(change)
-    poll = row.body.get("poll")
-    if not isinstance(poll, dict):
+    if row.type != "poll":
         return
-    options = tuple(str(option) for option in poll["options"])
-    target = TargetRow(
-        id=row.id,
-        at=row.at,
-        wa_id=row.wa_id or "",
-        chat=row.chat,
-        contact=row.contact,
-        direction=row.direction,
-        sender=row.sender,
-        sender_phone=row.sender_phone,
-        type=row.type,
-        secret=row.secret,
-        options=options,
-    )
+    target = target_of(row)
     for update in info.pollUpdates:
         voter = _who(update.pollUpdateMessageKey, names, reader)
         if voter:
             at = time_of(update.senderTimestampMS / 1000) or row.at
-            picked = chosen(options, update.vote.selectedOptions)
+            picked = chosen(target.options, update.vote.selectedOptions)
             finding.votes.append(Vote(target, voter, picked, message_at(at), None))
 
 
