@@ -117,10 +117,25 @@ def _row(record: InboundMessage, owner: Owner, wants: Wants, names: ChatNames, c
         body["broadcast"] = True
     if record.server_id is not None:
         body["serverId"] = record.server_id
-    at = message_at(record.timestamp)
     status = names.kind == "status"
     kind = "message.sent" if record.from_me else "message.received"
-    row = NewMessage(
+    row = replace(
+        _head(record, owner, names, content.type, body),
+        status="sent" if record.from_me else "received",
+        quoted_wa_id=content.quoted_wa_id,
+        secret=content.secret if content.type == "poll" or names.kind == "group" else None,
+        unread=not record.from_me and not status and content.type not in _NO_UNREAD,
+        event=None if status else NewEvent(event_id(owner.uid, record.event_id), kind),
+    )
+    return with_media(row, content.media, wants)
+
+
+def _head(
+    record: InboundMessage | InboundUndecryptable, owner: Owner, names: ChatNames, kind: str, body: dict[str, Any]
+) -> NewMessage:
+    """The row as far as it does not depend on whether the content could be read: undecryptable until told otherwise."""
+    at = message_at(record.timestamp)
+    return NewMessage(
         id=derived_message_id(at, owner.uid, record.event_id),
         direction="out" if record.from_me else "in",
         chat=names.chat,
@@ -128,16 +143,11 @@ def _row(record: InboundMessage, owner: Owner, wants: Wants, names: ChatNames, c
         sender=record.sender,
         sender_phone=record.sender_phone,
         wa_id=string(record.wa_id) or None,
-        type=content.type,
+        type=kind,
         body=body,
-        status="sent" if record.from_me else "received",
+        status="undecryptable",
         at=at,
-        quoted_wa_id=content.quoted_wa_id,
-        secret=content.secret if content.type == "poll" or names.kind == "group" else None,
-        unread=not record.from_me and not status and content.type not in _NO_UNREAD,
-        event=None if status else NewEvent(event_id(owner.uid, record.event_id), kind),
     )
-    return with_media(row, content.media, wants)
 
 
 def with_media(row: NewMessage, source: MediaSource | None, wants: Wants) -> NewMessage:
@@ -169,20 +179,9 @@ def undecryptable(record: InboundUndecryptable, owner: Owner) -> Finding:
     if record.hidden:
         return Finding("undecryptable")  # a reaction or a vote: nothing that people see
     names = chat_names(record.chat, record.chat_phone)
-    at = message_at(record.timestamp)
     reason = "unavailable" if record.unavailable else "lost" if record.already_decrypted else "awaited"
-    row = NewMessage(
-        id=derived_message_id(at, owner.uid, record.event_id),
-        direction="out" if record.from_me else "in",
-        chat=names.chat,
-        contact=names.contact,
-        sender=record.sender,
-        sender_phone=record.sender_phone,
-        wa_id=string(record.wa_id) or None,
-        type="unknown",
-        body={"undecryptable": reason},
-        status="undecryptable",
-        at=at,
+    row = replace(
+        _head(record, owner, names, "unknown", {"undecryptable": reason}),
         unread=not record.from_me and names.kind != "status",
         # What is only delayed is told when it has come; nobody waits for what never comes.
         event=NewEvent(event_id(owner.uid, record.event_id), "message.received")
