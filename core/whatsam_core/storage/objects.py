@@ -24,6 +24,7 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from minio.sse import SseS3
+from urllib3.response import BaseHTTPResponse
 
 from whatsam_core.errors import WhatsamError
 
@@ -151,14 +152,7 @@ class ObjectStore:
         """The object's bytes. Raises `ObjectMissing`."""
 
         def work() -> bytes:
-            response = self._client.get_object(bucket_name=self._bucket, object_name=key)
-            with closing(response):
-                data = response.read()
-            response.release_conn()
-            expected = response.headers.get("Content-Length")
-            if expected is not None and int(expected) != len(data):
-                raise urllib3.exceptions.IncompleteRead(len(data), int(expected) - len(data))
-            return data
+            return _all_of(self._client.get_object(bucket_name=self._bucket, object_name=key))
 
         return await self._run(f"get {key}", work, timeout)
 
@@ -224,10 +218,7 @@ class ObjectStore:
                         raise _Abandoned("nobody waits for this file any more")
                     file.write(chunk)
                     written += len(chunk)
-            response.release_conn()
-            expected = response.headers.get("Content-Length")
-            if expected is not None and int(expected) != written:
-                raise urllib3.exceptions.IncompleteRead(written, int(expected) - written)
+            _end(response, written)
             return written
 
         try:
@@ -239,14 +230,9 @@ class ObjectStore:
         """`length` bytes from `offset` on, fewer at the end of the object. Raises `ObjectMissing`."""
 
         def work() -> bytes:
-            response = self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length)
-            with closing(response):
-                data = response.read()
-            response.release_conn()
-            expected = response.headers.get("Content-Length")
-            if expected is not None and int(expected) != len(data):
-                raise urllib3.exceptions.IncompleteRead(len(data), int(expected) - len(data))
-            return data
+            return _all_of(
+                self._client.get_object(bucket_name=self._bucket, object_name=key, offset=offset, length=length)
+            )
 
         return await self._run(f"get part of {key}", work, timeout)
 
@@ -335,6 +321,21 @@ class ObjectStore:
             raise ObjectStoreUnreachable(f"{what}: the answer is not understood: {error}") from error
         except (MinioException, ValueError) as error:
             raise ObjectStoreError(f"{what}: {error}") from error
+
+
+def _all_of(response: BaseHTTPResponse) -> bytes:
+    with closing(response):
+        data = response.read()
+    _end(response, len(data))
+    return data
+
+
+def _end(response: BaseHTTPResponse, read: int) -> None:
+    """Give the connection back. Raises when the answer ended before its announced length."""
+    response.release_conn()
+    expected = response.headers.get("Content-Length")
+    if expected is not None and int(expected) != read:
+        raise urllib3.exceptions.IncompleteRead(read, int(expected) - read)
 
 
 class _Abandoned(OSError):
