@@ -52,7 +52,7 @@ from whatsam_connector.supervision.leaks import UsageLimits
 from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
 from whatsam_core.resources.session import WhatsAppSession
 from whatsam_core.storage.cluster import Cluster
-from whatsam_core.storage.objects import ObjectStore
+from whatsam_core.storage.opening import open_object_store
 
 _MIB = 1024 * 1024
 _BOOT_ID_BYTES = 6
@@ -140,7 +140,7 @@ async def build(settings: ConnectorSettings) -> Connector:
     downloader = Downloader(
         MediaWork(database),
         WhatsAppMediaHost(settings.engine_env),
-        _objects(settings),
+        open_object_store(settings),
         settings.state_dir / "downloads",
         boot=boot,
         installation_id=settings.installation_id,
@@ -257,19 +257,12 @@ def _pool_settings(settings: ConnectorSettings) -> PoolSettings:
 
 def _preparing(settings: ConnectorSettings, database: Database, clock: Clock) -> Preparing:
     uploads = Uploads(
-        _objects(settings), settings.state_dir / "uploads", installation_id=settings.installation_id, now=clock.now
+        open_object_store(settings),
+        settings.state_dir / "uploads",
+        installation_id=settings.installation_id,
+        now=clock.now,
     )
     return Preparing(Targets(database), uploads, clock, random.random)
-
-
-def _objects(settings: ConnectorSettings) -> ObjectStore:
-    return ObjectStore(
-        settings.s3_url,
-        settings.s3_access_key.get_secret_value(),
-        settings.s3_secret_key.get_secret_value(),
-        settings.s3_bucket,
-        settings.s3_region,
-    )
 
 
 def _state_settings(settings: ConnectorSettings) -> StateSettings:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from whatsam_core.storage.cluster import LEASES, Cluster, Kind
 from whatsam_core.storage.objects import ObjectStore
+from whatsam_core.storage.opening import open_object_store
 from whatsam_operator.handlers.watch import Feed, Watch
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.planner import named_boots
@@ -58,14 +59,7 @@ async def make_context(
 ) -> Context:
     """Connect nothing yet: the clients are made, the first call opens connections."""
     cluster = await Cluster.connect(user_agent="whatsam-operator")
-    store = ObjectStore(
-        settings.s3_url,
-        settings.s3_access_key.get_secret_value(),
-        settings.s3_secret_key.get_secret_value(),
-        settings.s3_bucket,
-        settings.s3_region,
-        timeout=5.0,
-    )
+    store = open_object_store(settings, timeout=5.0)
     timings = settings.election_timings()
     lease = LeaderLease(cluster, (settings.namespace, settings.leader_lease_name), timings.request_timeout)
     # The suffix tells two lives of one pod apart: a restarted container must not renew what it does not know it has.
