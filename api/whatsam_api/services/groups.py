@@ -103,14 +103,7 @@ class GroupService:
         self, session: WhatsAppSession, jid: str, action: MemberAction, participants: Sequence[str]
     ) -> list[MemberOutcome]:
         """Add, remove, promote or demote; what became of each."""
-        return await self._calls.ask(
-            session,
-            "change_participants",
-            list[MemberOutcome],
-            jid=jid,
-            action=action,
-            participants=list(participants),
-        )
+        return await self._each(session, "change_participants", jid, action, participants)
 
     async def set_picture(self, session: WhatsAppSession, jid: str, content: bytes | None) -> None:
         """Change the picture, or remove it (None). Raises `InvalidField` for what is no picture."""
@@ -143,11 +136,11 @@ class GroupService:
         self, session: WhatsAppSession, jid: str, action: Literal["approve", "reject"], participants: Sequence[str]
     ) -> list[MemberOutcome]:
         """Approve or reject who waits."""
+        return await self._each(session, "change_join_requests", jid, action, participants)
+
+    async def _each(
+        self, session: WhatsAppSession, method: str, jid: str, action: str, participants: Sequence[str]
+    ) -> list[MemberOutcome]:
         return await self._calls.ask(
-            session,
-            "change_join_requests",
-            list[MemberOutcome],
-            jid=jid,
-            action=action,
-            participants=list(participants),
+            session, method, list[MemberOutcome], jid=jid, action=action, participants=list(participants)
         )
