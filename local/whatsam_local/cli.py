@@ -145,15 +145,31 @@ def demo() -> None:
 
 @application.command()
 def build() -> None:
-    """Build the control plane, if it is not in the cache."""
-    from whatsam_local.builder import Builder, cache_directory
-    from whatsam_local.settings import LocalSettings
+    """Build the control plane and the engine in Go, for WhatsApp and for the simulator, if they are not in the cache."""
+    from whatsam_local import programs
 
-    layout = Layout.find()
+    checkout = Layout.find().checkout
     with Reporter(console) as reporter:
-        cache = cache_directory(LocalSettings.load().cache_home)
-        binary = Builder(layout.checkout / "local" / "controlplane", cache).ensure(reporter)
-    console.print(f"The control plane is built: {binary}", soft_wrap=True)
+        wanted = (
+            programs.engine(checkout, simulator=False),
+            programs.engine(checkout, simulator=True),
+            programs.control_plane(checkout),
+        )
+        built = [programs.build(program, reporter) for program in wanted]
+    for path in built:
+        console.print(f"Built: {path}", soft_wrap=True)
+
+
+@application.command()
+def go() -> None:
+    """Say where the Go is that builds them; one is fetched if there is none."""
+    from whatsam_local.builder import cache_directory
+    from whatsam_local.settings import LocalSettings
+    from whatsam_local.toolchain import find_go
+
+    with Reporter(Console(stderr=True, highlight=False)) as reporter, reporter.step("Looking for Go") as step:
+        found = find_go(cache_directory(LocalSettings.load().cache_home), step)
+    sys.stdout.write(f"{found}\n")
 
 
 def _bring_up(layout: Layout, *, bare: bool = False) -> bool:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whatsam_local import commands, machine
-from whatsam_local.builder import Builder, cache_directory
+from whatsam_local import commands, machine, programs
 from whatsam_local.control import Control
 from whatsam_local.errors import ClusterNotRunningError, LocalError, PartFailedError
 from whatsam_local.install import Installer
@@ -83,8 +82,7 @@ class Up:
             # Pods see the checkout read-only and could not keep what they compile at every start.
             packages = [str(self.layout.checkout / part) for part in _PARTS]
             commands.run([sys.executable, "-m", "compileall", "-q", *packages])
-        builder = Builder(self.layout.checkout / "local" / "controlplane", cache_directory(self.settings.cache_home))
-        controlplane = builder.ensure(self.reporter)
+        controlplane = programs.build(programs.control_plane(self.layout.checkout), self.reporter)
         with launch_lock(self.layout) as lock:
             # Again, under the lock: another `up` may have been quicker.
             record = read_record(self.layout.supervisor_record)

@@ -1,0 +1,62 @@
+"""Which programs of this checkout are built, and in which variants. Called by `up`, `build` and by tests."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+
+from whatsam_local.builder import Builder, GoProgram, cache_directory
+from whatsam_local.layout import Layout
+from whatsam_local.progress import Reporter
+from whatsam_local.settings import LocalSettings
+
+KUBERNETES = "v1.36.3"
+_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_VARIANT = "whatsam-engine-for-the-simulator"
+
+
+def control_plane(checkout: Path) -> GoProgram:
+    """etcd, API server, controller manager and scheduler in one binary."""
+    return GoProgram(
+        name="controlplane",
+        described=f"the Kubernetes {KUBERNETES} control plane (once; 6-7 minutes on 2 cores)",
+        sources=checkout / "local" / "controlplane",
+        link=(
+            "-s",
+            "-w",
+            *(f"-X {package}.gitVersion={KUBERNETES}" for package in _VERSION_PACKAGES),
+            # What discovery compares; the package's defaults are empty.
+            "-X k8s.io/component-base/version.gitMajor=1",
+            "-X k8s.io/component-base/version.gitMinor=36",
+        ),
+    )
+
+
+def engine(checkout: Path, *, simulator: bool) -> GoProgram:
+    """The engine of pools with `engine: whatsmeow`.
+
+    `simulator`: the variant that trusts the simulator's root key, for tests and the local cluster. What makes it so is
+    compiled in from the simulator's folder; no setting of the genuine program does it.
+    """
+    version = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["version"]
+    return GoProgram(
+        name=_VARIANT if simulator else "whatsam-engine",
+        described=f"the engine in Go{' for the simulator' if simulator else ''} (75-150 seconds the first time)",
+        sources=checkout / "engine-go",
+        package="./cmd/whatsam-engine",
+        link=("-s", "-w", f"-X main.version={version}"),
+        added=tuple(sorted((checkout / "simulator" / "whatsam_simulator" / "hook").glob("*.go"))) if simulator else (),
+    )
+
+
+def build(program: GoProgram, reporter: Reporter) -> Path:
+    """The binary of a program, from the cache or built now. Raises BuildFailedError."""
+    return Builder(program, cache_directory(LocalSettings.load().cache_home)).ensure(reporter)
+
+
+@cache
+def simulator_engine() -> Path:
+    """For tests: the engine that speaks to the simulator, built on first use. Raises BuildFailedError."""
+    with Reporter(Console(stderr=True, highlight=False)) as reporter:
+        return build(engine(Layout.find().checkout, simulator=True), reporter)
