@@ -1,12 +1,15 @@
 """Fixtures of the connector's flow tests: a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
-from connector_postgres import Postgres
+from connector_postgres import Postgres, empty
 
 from whatsam_api.storage.migrations import migrate
+from whatsam_connector.storage.database import Database
+from whatsam_connector.storage.messages import MessageTable
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +22,26 @@ def postgres() -> Iterator[Postgres]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the test's own, and empty tables."""
+    connection = await asyncpg.connect(postgres.url)
+    await empty(connection)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def database(postgres: Postgres, sql: asyncpg.Connection) -> AsyncIterator[Database]:
+    """The connector's client of the emptied database."""
+    made = Database(postgres.url)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def table(database: Database) -> MessageTable:
+    """Its table of messages."""
+    return MessageTable(database)

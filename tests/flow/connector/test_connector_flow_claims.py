@@ -1,37 +1,18 @@
 """Claims and settlements of many sessions in one statement, with a real PostgreSQL."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
-import pytest
-from connector_postgres import Postgres, empty
 
 from whatsam_connector.messages.desk import SentRow, Wish
 from whatsam_connector.messages.rules import OutStatus
-from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_core.message_ids import at_of, new_message_id
 
 ONE, TWO, THREE = "ns/one", "ns/two", "ns/three"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def table(postgres: Postgres, sql: asyncpg.Connection) -> AsyncIterator[MessageTable]:
-    database = Database(postgres.url)
-    yield MessageTable(database)
-    await database.close()
 
 
 async def add(sql: asyncpg.Connection, session: str, status: str = "pending") -> UUID:

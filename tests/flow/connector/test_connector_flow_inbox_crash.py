@@ -4,15 +4,13 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-import pytest
-from connector_postgres import Postgres, empty
+from connector_postgres import Postgres
 
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.content.schema import HistorySync, Message
@@ -46,14 +44,6 @@ async def main(url, journal, owner):
 asyncio.run(main(*sys.argv[1:]))
 """
 """A connector's inbox and nothing else, in a process that can be killed."""
-
-
-@pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
 
 
 def came(number: int, raw: bytes | None = None, wa_id: str | None = None) -> InboundMessage:

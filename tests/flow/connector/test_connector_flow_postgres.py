@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from connector_postgres import Postgres, empty
+from connector_postgres import Postgres
 
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
@@ -29,27 +28,6 @@ from whatsam_core.message_ids import derived_message_id
 SESSION = "whatsam/s1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OWNER = InboxOwner(session=SESSION, tenant="t-1", uid=str(uuid4()))
-
-
-@pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the test's own, and empty tables."""
-    connection = await asyncpg.connect(postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def database(postgres: Postgres) -> AsyncIterator[Database]:
-    made = Database(postgres.url)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-def table(sql: asyncpg.Connection, database: Database) -> MessageTable:
-    return MessageTable(database)
 
 
 async def add(sql: asyncpg.Connection, text: str, session: str = SESSION, status: str = "pending") -> UUID:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -40,21 +39,6 @@ SESSION, TENANT, UID = "whatsam/s1", "t-1", uuid4()
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANN, BOB = "491522000001@s.whatsapp.net", "491522000002@s.whatsapp.net"
 GROUP = "120363012345678901@g.us"
-
-
-@pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def table(postgres: Postgres, sql: asyncpg.Connection) -> AsyncIterator[MessageTable]:
-    database = Database(postgres.url)
-    yield MessageTable(database)
-    await database.close()
 
 
 def event(name: str, kind: str = "message.received") -> NewEvent:

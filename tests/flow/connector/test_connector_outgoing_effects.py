@@ -1,14 +1,11 @@
 """Edits, deletions and reactions of ours change their target when WhatsApp has taken them, in one transaction."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
-from connector_postgres import Postgres, empty
 
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
@@ -18,21 +15,6 @@ from whatsam_core.message_ids import at_of, new_message_id
 SESSION, TENANT, CHAT = "whatsam/s1", "t-1", "491522000001@s.whatsapp.net"
 ME = "491511000001@s.whatsapp.net"
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def database(sql: asyncpg.Connection, postgres: Postgres) -> AsyncIterator[Database]:
-    made = Database(postgres.url)
-    yield made
-    await made.close()
 
 
 async def add(sql: asyncpg.Connection, kind: str, body: dict[str, Any], **more: Any) -> UUID:
