@@ -6,7 +6,7 @@ questions, one function each: who starts together now (`gather`), who comes back
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from whatsam_connector.supervision.exits import ExitReason
@@ -20,11 +20,14 @@ class CohortTimings:
     """A session that is ready waits so long for others: beyond it, it would feel the wait, and few more would come."""
     longest_window: float = 1.5
     """While others keep coming, the first one waits no longer than this."""
-    lull: float = 1.0
-    """While others are known to be on their way, the newest one waits so long for the next of them: if nobody comes for
-    a second, those others are stuck (the store is away)."""
-    patience: float = 4.0
-    """And the first one waits so long for all of them: on a busy core a restored worker prepares 10 to 20 a second."""
+    lull: float = 1.2
+    """While more are expected, the newest one waits so long for the next: a busy core makes pauses of a second."""
+    patience: float = 5.0
+    """And the first one waits so long for all of them. Sessions of a lost worker are assigned 10 to 20 a second; every
+    process that is started meanwhile takes half a second of a core from that."""
+    stream: int = 5
+    """So many that became ready within `stream_memory` come from a lost worker: more are expected."""
+    stream_memory: float = 3.0
     believed: float = 60.0
     """Who is on its way for so long and does not come is waited for no more."""
     reunion: float = 3.0
@@ -71,6 +74,26 @@ class Departure:
     look_again: float | None
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of sessions that are not ready yet."""
+
+    coming: Mapping[str, float]
+    """Those that will ask for a place with others as soon as their files are there, since when."""
+    lately: Sequence[float]
+    """When the last ones became ready; those that have started since count, too."""
+
+    def more(self, now: float, elsewhere: Container[str], timings: CohortTimings) -> bool:
+        """Whether more are expected. `elsewhere`: sessions that would not join strangers."""
+        awaited = (since for uid, since in self.coming.items() if uid not in elsewhere)
+        if any(now - since < timings.believed for since in awaited):
+            return True
+        return sum(now - ready < timings.stream_memory for ready in self.lately) >= timings.stream
+
+
+UNKNOWN = Outlook({}, ())
+
+
 def gather(
     waiting: Sequence[Waiting],
     groups: Iterable[Group],
@@ -78,12 +101,12 @@ def gather(
     size: int,
     timings: CohortTimings,
     *,
-    coming: Mapping[str, float] | None = None,
+    outlook: Outlook = UNKNOWN,
 ) -> Departure:
     """Who starts at `now`, in processes of at most `size` sessions.
 
     `groups`: those that still miss somebody who has not started. A session is in one group at most.
-    `coming`: sessions that will ask for a place with others as soon as their files are there, since when.
+    `outlook`: whether more will come.
     """
     batches: list[tuple[str, ...]] = []
     looks: list[float] = []
@@ -107,8 +130,7 @@ def gather(
         batches.append(tuple(session.uid for session in free[:size]))
         free = free[size:]
     if free:
-        awaited = (since for uid, since in (coming or {}).items() if uid not in group_of)
-        deadline = _departure(free, any(now - since < timings.believed for since in awaited), timings)
+        deadline = _departure(free, outlook.more(now, group_of, timings), timings)
         if now >= deadline:
             batches.append(tuple(session.uid for session in free))
         else:
@@ -116,10 +138,10 @@ def gather(
     return Departure(tuple(batches), min(looks, default=None))
 
 
-def _departure(free: Sequence[Waiting], others_come: bool, timings: CohortTimings) -> float:
+def _departure(free: Sequence[Waiting], more: bool, timings: CohortTimings) -> float:
     """When these start, should they not be joined by enough others before."""
     oldest, newest = min(session.since for session in free), max(session.since for session in free)
-    if others_come:
+    if more:
         return min(newest + timings.lull, oldest + timings.patience)
     return min(newest + timings.window, oldest + timings.longest_window)
 

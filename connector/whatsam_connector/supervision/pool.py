@@ -5,12 +5,13 @@ plans of `cohorts` and `leaks`. Every process is born through `LivingEngines`, s
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from whatsam_connector.engine.events import EngineEvent
-from whatsam_connector.supervision.cohorts import Group, Suspicion, Waiting, aftermath, gather
+from whatsam_connector.supervision.cohorts import Group, Outlook, Suspicion, Waiting, aftermath, gather
 from whatsam_connector.supervision.exits import EngineExit, ExitReason
 from whatsam_connector.supervision.leaks import Usage, usage_of
 from whatsam_connector.supervision.member import MemberEvent, Process, SessionEngine
@@ -53,10 +54,11 @@ class EnginePool:
         self._upkeep = Upkeep(self, settings, monotonic, observer, usage)
         self._asking: dict[str, _Asking] = {}
         self._coming: dict[str, float] = {}
+        self._lately: deque[float] = deque(maxlen=settings.timings.stream)
         self._running: set[Running] = set()
         self._groups: dict[Group, float] = {}
         self._suspicions: dict[str, Suspicion] = {}
-        self._spare: Process | None = None
+        self._spare: asyncio.Task[Process | None] | None = None
         self._launches = asyncio.Semaphore(settings.launches)
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,6 +86,8 @@ class EnginePool:
         asking = _Asking(session, on_event, self._now(), loop.create_future())
         self._coming.pop(session.uid, None)
         self._asking[session.uid] = asking
+        if session.pairing is None:
+            self._lately.append(asking.since)
         self._changed.set()
         try:
             return await asyncio.shield(asking.answer)
@@ -100,8 +104,8 @@ class EnginePool:
     def close(self) -> None:
         """Start no spare any more, and end the one that waits: the connector ends."""
         self._closing = True
-        if self._spare is not None:
-            self._spare.kill()
+        if self._spare is not None and self._spare.done() and (spare := self._spare.result()) is not None:
+            spare.kill()
 
     # --- starting -----------------------------------------------------------------------------------------------------
 
@@ -115,13 +119,14 @@ class EnginePool:
                 now,
                 self._settings.cohort_size,
                 self._settings.timings,
-                coming=self._coming,
+                outlook=Outlook(self._coming, self._lately),
             )
             for batch in departure.batches:
                 for group in [group for group in self._groups if group.uids & set(batch)]:
                     del self._groups[group]
                 askings = [self._asking.pop(uid) for uid in batch]
                 self._in_background(self._start(askings), "start engines")
+            self._keep_spare()  # for those that wait: it is ready when they leave
             pause = None if departure.look_again is None else max(departure.look_again - self._now(), 0.0)
             try:
                 async with asyncio.timeout(pause):
@@ -139,8 +144,10 @@ class EnginePool:
 
     async def _start(self, askings: Sequence[_Asking]) -> None:
         try:
-            async with self._launches:
-                process = await self._take_process()
+            process = await self._take_spare()
+            if process is None:
+                async with self._launches:
+                    process = await self._launch()
         except WhatsamError as error:
             for asking in askings:
                 if not asking.answer.done():
@@ -162,12 +169,6 @@ class EnginePool:
         _log.info("engine.started", engine_pid=process.pid, sessions=len(wanted))
         self._keep_spare()
 
-    async def _take_process(self) -> Process:
-        spare, self._spare = self._spare, None
-        if spare is not None and not spare.exited.done():
-            return spare
-        return await self._launch()
-
     def _forget(self, asking: _Asking) -> None:
         """The runner does not want it any more."""
         if self._asking.get(asking.session.uid) is asking:
@@ -185,30 +186,41 @@ class EnginePool:
     # --- the spare ----------------------------------------------------------------------------------------------------
 
     def _keep_spare(self) -> None:
-        sessions = sum(len(running.staying()) for running in self._running)
+        sessions = sum(len(running.staying()) for running in self._running) + len(self._asking) + len(self._coming)
         enough = self._settings.spare_from is not None and sessions >= self._settings.spare_from
         if enough and self._spare is None and not self._closing:
-            self._in_background(self._launch_spare(), "spare engine")
+            self._spare = asyncio.create_task(self._launch_spare(), name="spare engine")
+            self._spare.add_done_callback(self._spare_launched)
 
-    async def _launch_spare(self) -> None:
-        async with self._launches:
-            if self._spare is not None or self._closing:
-                return
-            try:
+    async def _launch_spare(self) -> Process | None:
+        try:
+            async with self._launches:
                 spare = await self._launch()
-            except WhatsamError as error:
-                _log.warning("engine.no_spare", error=str(error))
-                return
-        if self._spare is not None or self._closing:
+        except WhatsamError as error:
+            _log.warning("engine.no_spare", error=str(error))
+            return None
+        if self._closing:
             spare.kill()
-            return
-        self._spare = spare
-        spare.exited.add_done_callback(lambda ended: self._spare_ended(spare, ended.result()))
+            return None
+        return spare
 
-    def _spare_ended(self, spare: Process, ended: EngineExit) -> None:
-        if self._spare is spare:
+    def _spare_launched(self, launch: "asyncio.Task[Process | None]") -> None:
+        spare = None if launch.cancelled() else launch.result()
+        if spare is not None:
+            spare.exited.add_done_callback(lambda ended: self._spare_ended(launch, ended.result()))
+        elif self._spare is launch:
+            self._spare = None
+
+    def _spare_ended(self, launch: "asyncio.Task[Process | None]", ended: EngineExit) -> None:
+        if self._spare is launch:
             self._spare = None
             self._observer.ended(ended)
+
+    async def _take_spare(self) -> Process | None:
+        """The spare, also one that is still loading: it will be there sooner than a process that starts now."""
+        launch, self._spare = self._spare, None
+        spare = None if launch is None else await launch
+        return None if spare is None or spare.exited.done() else spare
 
     # --- the end of a process -----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from whatsam_connector.supervision.cohorts import (
     CohortTimings,
     Group,
     Outcome,
+    Outlook,
     Suspicion,
     Waiting,
     aftermath,
@@ -80,38 +81,56 @@ def test_the_first_does_not_wait_for_ever_while_others_keep_coming() -> None:
 
 def test_who_is_ready_waits_for_those_on_their_way_but_not_for_long() -> None:
     ready, coming = waiting(["a"], 10.0), {"b": 9.0}
-    early = gather(ready, [], 10.5, 8, TIMINGS, coming=coming)
+    early = gather(ready, [], 10.5, 8, TIMINGS, outlook=Outlook(coming, ()))
     assert early.batches == ()
     assert early.look_again == pytest.approx(10.0 + TIMINGS.lull)
-    assert gather(ready, [], 10.0 + TIMINGS.lull, 8, TIMINGS, coming=coming).batches == (("a",),)
-    assert gather([*ready, *waiting(["b"], 10.5)], [], 10.8, 8, TIMINGS, coming={}).batches == (("a", "b"),)
+    assert gather(ready, [], 10.0 + TIMINGS.lull, 8, TIMINGS, outlook=Outlook(coming, ())).batches == (("a",),)
+    assert gather([*ready, *waiting(["b"], 10.5)], [], 10.8, 8, TIMINGS, outlook=Outlook({}, ())).batches == (
+        ("a", "b"),
+    )
 
 
 def test_a_stream_of_sessions_makes_full_cohorts() -> None:
     arrivals = [number * 0.08 for number in range(40)]
     ready = [Waiting(str(number), since, alone=False) for number, since in enumerate(arrivals)]
     coming = {f"later {number}": 0.0 for number in range(60)}
-    assert gather(ready, [], arrivals[-1], 50, TIMINGS, coming=coming).batches == ()
+    assert gather(ready, [], arrivals[-1], 50, TIMINGS, outlook=Outlook(coming, ())).batches == ()
     more = [*ready, *(Waiting(f"m{number}", arrivals[-1], alone=False) for number in range(10))]
-    assert [len(batch) for batch in gather(more, [], arrivals[-1], 50, TIMINGS, coming=coming).batches] == [50]
+    assert [
+        len(batch) for batch in gather(more, [], arrivals[-1], 50, TIMINGS, outlook=Outlook(coming, ())).batches
+    ] == [50]
+
+
+def test_many_that_became_ready_lately_announce_more_of_a_lost_worker() -> None:
+    lately = [10.0 + number * 0.1 for number in range(TIMINGS.stream)]
+    newest = lately[-1]
+    ready, outlook = waiting(["a"], newest), Outlook({}, lately)
+    departure = gather(ready, [], newest + TIMINGS.window, 50, TIMINGS, outlook=outlook)
+    assert departure.batches == ()
+    assert departure.look_again == pytest.approx(newest + TIMINGS.lull)
+    few = Outlook({}, lately[1:])
+    assert gather(ready, [], newest + TIMINGS.window, 50, TIMINGS, outlook=few).batches == (("a",),)
 
 
 def test_nobody_waits_for_one_that_is_stuck_or_that_belongs_to_a_group() -> None:
     ready = waiting(["a"], 100.0)
     window = TIMINGS.window
-    assert gather(ready, [], 100.0 + window, 8, TIMINGS, coming={"stuck": 100.0 - TIMINGS.believed}).batches == (
-        ("a",),
-    )
-    assert gather(ready, [Group(frozenset("xy"))], 100.0 + window, 8, TIMINGS, coming={"x": 100.0}).batches == (("a",),)
+    assert gather(
+        ready, [], 100.0 + window, 8, TIMINGS, outlook=Outlook({"stuck": 100.0 - TIMINGS.believed}, ())
+    ).batches == (("a",),)
+    assert gather(
+        ready, [Group(frozenset("xy"))], 100.0 + window, 8, TIMINGS, outlook=Outlook({"x": 100.0}, ())
+    ).batches == (("a",),)
 
 
 @given(
     st.lists(st.floats(0, 30), min_size=1, max_size=60),
     st.dictionaries(st.text(min_size=3, max_size=5), st.floats(-100, 30), max_size=10),
     st.integers(1, 64),
+    st.booleans(),
 )
 def test_whoever_else_is_on_the_way_nobody_waits_beyond_the_bound(
-    arrivals: list[float], coming: dict[str, float], size: int
+    arrivals: list[float], coming: dict[str, float], size: int, stream: bool
 ) -> None:
     ready: list[Waiting] = []
     waited: list[float] = []
@@ -120,7 +139,8 @@ def test_whoever_else_is_on_the_way_nobody_waits_beyond_the_bound(
     while queue or ready:
         while queue and queue[0] <= now:
             ready.append(Waiting(str(len(waited) + len(ready)), queue.pop(0), alone=False))
-        departure = gather(ready, [], now, size, TIMINGS, coming=coming)
+        outlook = Outlook(coming, [now] * TIMINGS.stream if stream else [])
+        departure = gather(ready, [], now, size, TIMINGS, outlook=outlook)
         gone = {uid for batch in departure.batches for uid in batch}
         waited += [now - one.since for one in ready if one.uid in gone]
         ready = [one for one in ready if one.uid not in gone]
