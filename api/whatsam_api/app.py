@@ -29,6 +29,7 @@ from whatsam_api.routes import (
     pairing,
     profile,
     sending,
+    sending_directly,
     sessions,
 )
 from whatsam_core.logging import get_logger
@@ -53,6 +54,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     for part in (auth, sessions, pairing, sending, messages, files, chat_list, jobs, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
+    app.router.routes.insert(0, sending_directly.direct_route())
     app.add_middleware(BodyLimit)
     app.add_middleware(Observation)
     app.exception_handler(ApiError)(_refused)

@@ -1,6 +1,7 @@
 """Whom a message is for: a phone number or a WhatsApp address, checked and brought to one form. Pure."""
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -11,6 +12,7 @@ _GROUP_SERVER = "g.us"
 _ADDRESS = re.compile(r"(?P<user>[0-9]{5,20}(-[0-9]{5,20})?)@(?P<server>[a-z.]+)")
 
 
+@lru_cache(maxsize=4096)  # a number takes a tenth of a millisecond, and most are written to again
 def recipient(to: str) -> str:
     """The address of a person or group as WhatsApp writes it.
 

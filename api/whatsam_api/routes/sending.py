@@ -20,7 +20,8 @@ from whatsam_core.resources import WhatsAppSession
 
 router = APIRouter(tags=["messages"])
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[ -~]{1,128}$")]
+IDEMPOTENCY_KEY = r"^[ -~]{1,128}$"
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=IDEMPOTENCY_KEY)]
 MessageId = Annotated[str, Path(pattern=r"^[A-Za-z0-9.:_-]{1,128}$")]
 """The `messageId` that the API gave, or WhatsApp's own `waId`."""
 
@@ -121,7 +122,7 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-async def _send(
+async def answer_send(
     request: Request,
     caller: Principal,
     session: WhatsAppSession,
@@ -130,6 +131,7 @@ async def _send(
     key: str | None,
     response: Response,
 ) -> Success[SentView]:
+    """Read a send call and carry it out; status and headers go into `response`."""
     async with send_call(request, context.intake, session.spec.tenant) as call:
         sent = await context.outgoing.send(
             caller, session, call.wanted, key=key, incoming=call.incoming, folder=call.folder
@@ -147,7 +149,7 @@ async def send(  # noqa: PLR0917 - FastAPI's dependencies
     idempotency_key: IdempotencyKey = None,
 ) -> Success[SentView]:
     """Send a message. `200` when its fate is known (`sent`, or `failed` with the reason), `202` when it goes later."""
-    return await _send(request, caller, session, context, key=idempotency_key, response=response)
+    return await answer_send(request, caller, session, context, key=idempotency_key, response=response)
 
 
 @router.post("/send", summary="Send a message with a session's key", responses=_LATER, openapi_extra=_BODY)
@@ -162,7 +164,7 @@ async def send_by_key(
     if caller.session is None or "send" not in caller.scopes:
         raise Forbidden("use an API key with the scope 'send'; its session is the sender")
     session = context.sessions.find(caller, caller.session.partition("/")[2])
-    return await _send(request, caller, session, context, key=idempotency_key, response=response)
+    return await answer_send(request, caller, session, context, key=idempotency_key, response=response)
 
 
 @router.patch("/sessions/{session_id}/messages/{message_id}", summary="Edit a message", responses=_LATER)

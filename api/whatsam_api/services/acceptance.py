@@ -1,7 +1,7 @@
 """Accepting a message: a row before anything else, then the holder is woken and given a moment to send it."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -81,7 +81,7 @@ class Acceptance:
         if row.status in OPEN:
             told = await self._connectors.send(session, row.id, self._wait)
             if isinstance(told, Told):
-                row = row.model_copy(update=asdict(told))
+                row = row.model_copy(update=vars(told))
             else:
                 if told is Wake.ELSEWHERE:
                     await self._messages.announce(row_key(session))
