@@ -6,7 +6,6 @@ import math
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 
 from whatsam_connector.assignments.plan import Me
 from whatsam_connector.assignments.worker import Worker
@@ -49,6 +48,7 @@ from whatsam_connector.storage.targets import Targets
 from whatsam_connector.supervision import EnginePool, EngineProcess, PoolSettings
 from whatsam_connector.supervision.cohorts import CohortTimings
 from whatsam_connector.supervision.leaks import UsageLimits
+from whatsam_connector.supervision.program import EngineProgram, engine_program
 from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
 from whatsam_core.resources.session import WhatsAppSession
 from whatsam_core.storage.cluster import Cluster
@@ -64,13 +64,11 @@ def new_boot_id() -> str:
     return base64.b32encode(secrets.token_bytes(_BOOT_ID_BYTES)).decode().lower().rstrip("=")[:_BOOT_ID_LENGTH]
 
 
-def engine_version() -> str:
-    """Name and version of the engine that this connector runs; read without loading it."""
-    return f"neonize-{version('neonize')}"
-
-
 async def build(settings: ConnectorSettings) -> Connector:
     """A connector that is ready to run. Raises `WhatsamError` or `OSError` when it cannot be built."""
+    program = await asyncio.to_thread(
+        engine_program, settings.engine, settings.engine_program, settings.engine_journal_sync
+    )
     clock = SystemClock()
     boot = new_boot_id()
     listening = bind(settings.port)
@@ -102,7 +100,9 @@ async def build(settings: ConnectorSettings) -> Connector:
             throughput.answered(seconds)
 
     hooks = _Hooks()
-    state = StateKeeper(_state_settings(settings), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble)
+    state = StateKeeper(
+        _state_settings(settings, program), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble
+    )
     mailroom = Mailroom(
         table,
         waiters,
@@ -115,7 +115,7 @@ async def build(settings: ConnectorSettings) -> Connector:
         hurry=state.hurry,
     )
     sessions = ClusterSessions(cluster, settings.namespace)
-    pool = EnginePool(_launcher(settings, engines), _pool_settings(settings), clock.monotonic, metrics)
+    pool = EnginePool(_launcher(settings, engines, program), _pool_settings(settings), clock.monotonic, metrics)
     tools = RunnerTools(
         spawn=pool.start,
         announce=pool.announce,
@@ -152,7 +152,7 @@ async def build(settings: ConnectorSettings) -> Connector:
     )
     keeper = LeaseKeeper(
         ClusterLeases(cluster, settings.namespace, settings.pool_uid),
-        _first_record(settings, boot, port, clock),
+        _first_record(settings, program, boot, port, clock),
         tenure=tenure,
         engines=engines,
         clock=clock,
@@ -173,7 +173,7 @@ async def build(settings: ConnectorSettings) -> Connector:
     health = Health(
         worker_name=settings.pod_name,
         endpoint=f"http://{settings.pod_ip}:{port}",
-        engine=engine_version(),
+        engine=program.version,
         session_metrics=settings.session_metrics,
         boot=boot,
         capacity=settings.sessions_per_worker,
@@ -225,13 +225,17 @@ class _Hooks:
             self.worker.replication_trouble(uid, None if trouble is None else trouble.reason)
 
 
-def _launcher(settings: ConnectorSettings, engines: LivingEngines) -> Callable[[], Awaitable[EngineProcess]]:
+def _launcher(
+    settings: ConnectorSettings, engines: LivingEngines, program: EngineProgram
+) -> Callable[[], Awaitable[EngineProcess]]:
     run_dir = settings.state_dir / "run"
     run_dir.mkdir(parents=True, exist_ok=True)
 
     async def launch() -> EngineProcess:
         async def start(deadline: float) -> EngineProcess:
-            return await EngineProcess.launch(environment=settings.engine_env, run_dir=run_dir, deadline=deadline)
+            return await EngineProcess.launch(
+                environment=settings.engine_env, run_dir=run_dir, deadline=deadline, program=program.command
+            )
 
         return await engines.spawn(start)
 
@@ -265,7 +269,7 @@ def _preparing(settings: ConnectorSettings, database: Database, clock: Clock) ->
     return Preparing(Targets(database), uploads, clock, random.random)
 
 
-def _state_settings(settings: ConnectorSettings) -> StateSettings:
+def _state_settings(settings: ConnectorSettings, program: EngineProgram) -> StateSettings:
     return StateSettings(
         state_dir=settings.state_dir,
         installation_id=settings.installation_id,
@@ -275,11 +279,13 @@ def _state_settings(settings: ConnectorSettings) -> StateSettings:
         s3_secret_key=settings.s3_secret_key.get_secret_value(),
         s3_bucket=settings.s3_bucket,
         s3_region=settings.s3_region,
-        engine_version=engine_version(),
+        engine_version=program.version,
     )
 
 
-def _first_record(settings: ConnectorSettings, boot: str, port: int, clock: Clock) -> LeaseRecord:
+def _first_record(
+    settings: ConnectorSettings, program: EngineProgram, boot: str, port: int, clock: Clock
+) -> LeaseRecord:
     now = clock.now()
     return LeaseRecord(
         name=lease_name(settings.pool, boot),
@@ -293,5 +299,5 @@ def _first_record(settings: ConnectorSettings, boot: str, port: int, clock: Cloc
         acquired_at=now,
         renewed_at=now,
         duration_seconds=math.ceil(settings.lease_duration),
-        engine_version=engine_version(),
+        engine_version=program.version,
     )

@@ -7,12 +7,13 @@ The operator sets most of it in the pool's Deployment: pool and pod through the 
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from whatsam_core.lease import LeaseTimings
+from whatsam_core.resources import Engine
 from whatsam_core.resources.session import DNS_LABEL
 from whatsam_core.settings import MediaSettings
 
@@ -43,6 +44,12 @@ class ConnectorSettings(MediaSettings):
     """PostgreSQL, postgresql://user:password@host:port/database."""
     keyring: SecretStr
     """JSON {"current": "k1", "keys": {"k1": "<base64 of 32 bytes>"}}: wraps the sessions' data keys."""
+    engine: Engine = Engine.NEONIZE
+    """Which program speaks to WhatsApp: neonize, or whatsmeow (`whatsam-engine`). The pool's `spec.engine` sets it."""
+    engine_program: str = Field(default="whatsam-engine", min_length=1)
+    """The program of the engine whatsmeow: a path, or a name in PATH. Asked for its version at start."""
+    engine_journal_sync: Literal["always", "os"] = "always"
+    """For whatsmeow: `always` takes a message from WhatsApp when it is on disk, `os` when the kernel has it."""
     engine_env: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict[str, str])
     """JSON object: environment of engine processes only, for example HTTPS_PROXY or SSL_CERT_FILE."""
 

@@ -59,6 +59,9 @@ DISCONNECT_SECONDS = 10.0
 CANCEL_SECONDS = 1.0
 """After the time limit of a send: how long to wait for word that it had not begun."""
 
+NEONIZE: tuple[str, ...] = (sys.executable, "-m", "whatsam_connector.engine")
+"""The engine that needs no program of its own."""
+
 
 class EngineProcess:
     """A running engine. Make one with `spawn`. All methods belong to the event loop's thread."""
@@ -84,6 +87,7 @@ class EngineProcess:
         run_dir: Path,
         deadline: float,
         on_event: Callable[[EngineEvent], None],
+        program: Sequence[str] = NEONIZE,
     ) -> "EngineProcess":
         """Start a process that runs `sessions`, and return when it has said hello and was told to open them.
 
@@ -93,20 +97,25 @@ class EngineProcess:
         loop, possibly before this returns. Raises EngineStartFailed; then no process is left.
         """
         await asyncio.to_thread(check_devices, sessions)
-        engine = await cls.launch(environment=environment, run_dir=run_dir, deadline=deadline)
+        engine = await cls.launch(environment=environment, run_dir=run_dir, deadline=deadline, program=program)
         engine.begin(sessions, on_event)
         return engine
 
     @classmethod
-    async def launch(cls, *, environment: Mapping[str, str], run_dir: Path, deadline: float) -> "EngineProcess":
-        """Start a process that loads its engine, keeps its fence, and waits for `begin`. Raises EngineStartFailed."""
+    async def launch(
+        cls, *, environment: Mapping[str, str], run_dir: Path, deadline: float, program: Sequence[str] = NEONIZE
+    ) -> "EngineProcess":
+        """Start a process that loads its engine, keeps its fence, and waits for `begin`. Raises EngineStartFailed.
+
+        `program`: the engine's command and flags; socket, deadline and parent come behind them.
+        """
         try:
             listener = Listener(run_dir)
         except OSError as error:
             raise EngineStartFailed("SocketFailed", f"no socket for the engine: {error}") from error
         try:
-            command = [sys.executable, "-m", "whatsam_connector.engine"]
-            command += ["--socket", str(listener.path), "--deadline", repr(deadline), "--parent", str(os.getpid())]
+            command = [*program, "--socket", str(listener.path), "--deadline", repr(deadline)]
+            command += ["--parent", str(os.getpid())]
             try:
                 child = await Child.start(command, engine_environment(environment))
             except OSError as error:

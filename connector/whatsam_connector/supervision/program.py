@@ -3,12 +3,12 @@
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from whatsam_connector.supervision.errors import EngineError
 from whatsam_connector.supervision.greeting import engine_environment
+from whatsam_connector.supervision.process import NEONIZE
 from whatsam_core.resources import Engine
 
 ANSWER_SECONDS = 10.0
@@ -34,11 +34,11 @@ def engine_program(engine: Engine, program: str, journal_sync: str) -> EnginePro
     """The program of an engine. `program`: a path, or a name in PATH. Raises `EngineProgramUnusable`."""
     if engine is Engine.NEONIZE:
         # Read without loading it; a journal of neonize's is always synced.
-        return EngineProgram((sys.executable, "-m", "whatsam_connector.engine"), f"neonize-{version('neonize')}")
+        return EngineProgram(NEONIZE, f"neonize-{version('neonize')}")
     path = shutil.which(program)
     if path is None:
         raise EngineProgramUnusable(
-            f"WHATSAM_ENGINE_PROGRAM: {program!r} is no program that can be found and run; WHATSAM_ENGINE={engine} needs it"
+            f"WHATSAM_ENGINE_PROGRAM: {program!r} is no program that can be found; WHATSAM_ENGINE={engine} needs it"
         )
     return EngineProgram((path, "--journal-sync", journal_sync), f"{engine}-{_ask(path)}")
 

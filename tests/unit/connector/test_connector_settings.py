@@ -49,6 +49,9 @@ def test_good_settings_are_taken_and_secrets_do_not_show(environment: pytest.Mon
         ("MAX_CONCURRENT_STARTS", "0"),
         ("S3_URL", "s3"),
         ("LOG_LEVEL", "LOUD"),
+        ("ENGINE", "baileys"),
+        ("ENGINE_PROGRAM", ""),
+        ("ENGINE_JOURNAL_SYNC", "never"),
     ],
 )
 def test_a_bad_value_is_named_and_not_shown(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
