@@ -145,7 +145,7 @@ def demo() -> None:
 
 @application.command()
 def build() -> None:
-    """Build the control plane and the engine in Go, for WhatsApp and for the simulator, if they are not in the cache."""
+    """Build the control plane and both variants of the engine in Go, as far as they are not in the cache."""
     from whatsam_local import programs
 
     checkout = Layout.find().checkout

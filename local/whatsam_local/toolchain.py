@@ -1,4 +1,4 @@
-"""The Go that builds things: the installed one, or a wheel that is kept in the user's cache. For `builder` and `cli`."""
+"""The Go that builds things: the installed one, or a wheel kept in the user's cache. For `builder` and `cli`."""
 
 import os
 import re
