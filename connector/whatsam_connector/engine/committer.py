@@ -1,7 +1,8 @@
 """Group commit of the journals of one process, and the news about it.
 
 An event handler appends to its journal and returns. Within COMMIT_SECONDS this thread syncs what was appended and tells
-the supervisor (`JournalAdvanced`); a burst of messages shares one sync. The policy is the journal's own: see `writer`.
+the supervisor (`JournalAdvanced`); a burst of messages shares one sync. Receipts wait longer for company: there is one
+for every message that is sent, and a sync costs more than it does. The policy is the journal's own: see `writer`.
 """
 
 import threading
@@ -15,6 +16,8 @@ from whatsam_connector.journal import JournalWriteError, Room, Writer
 
 COMMIT_SECONDS = 0.01
 """Longest time between an append and its sync, apart from the sync itself."""
+RECEIPT_SECONDS = 0.25
+"""The same while nothing but receipts was appended: nobody waits for them, and the next ones tell more."""
 
 
 class Committer:
@@ -28,26 +31,30 @@ class Committer:
         self._changed: dict[str, Writer] = {}
         self._last_message: dict[str, float] = {}
         self._wake = threading.Condition()
+        self._urgent = False
         self._commit_lock = threading.Lock()
         threading.Thread(target=self._run, name="committer", daemon=True).start()
 
-    def touch(self, uid: str, writer: Writer, *, is_message: bool) -> None:
+    def touch(self, uid: str, writer: Writer, *, is_message: bool, can_wait: bool = False) -> None:
         """An inbound event of session `uid` was handled just now (and appended, if there was something to keep).
 
-        `is_message`: decrypting it has changed the session's file.
+        `is_message`: decrypting it has changed the session's file. `can_wait`: for RECEIPT_SECONDS.
         """
         now = time.monotonic()
         with self._wake:
             if is_message:
                 self._last_message[uid] = now
+            news = not self._changed or not (can_wait or self._urgent)
             self._changed[uid] = writer
-            self._wake.notify()
+            self._urgent = self._urgent or not can_wait
+            if news:
+                self._wake.notify()
 
     def commit(self) -> None:
         """Sync everything that has changed and report it; ends the process when a disk refuses."""
         with self._commit_lock:
             with self._wake:
-                changed, self._changed = self._changed, {}
+                changed, self._changed, self._urgent = self._changed, {}, False
                 last_message = dict(self._last_message)
             for uid, writer in changed.items():
                 try:
@@ -76,5 +83,6 @@ class Committer:
             with self._wake:
                 while not self._changed:
                     self._wake.wait()
+                self._wake.wait_for(lambda: self._urgent, RECEIPT_SECONDS)
             time.sleep(COMMIT_SECONDS)  # gathers what else arrives in this time
             self.commit()

@@ -1,7 +1,9 @@
 """The child's end of the socket to its supervisor.
 
-Reading belongs to the main thread. Sending only queues: a handler of WhatsApp's events must never wait for a supervisor
-that is slow or frozen. When the socket breaks, the process ends: an engine without supervisor has no right to go on.
+Reading belongs to the main thread. Sending never waits: a handler of WhatsApp's events must not stand still for a
+supervisor that is slow or frozen. What the kernel takes at once is given to it at once, the rest waits for a thread
+that writes: a change of threads costs more than the write. When the socket breaks, the process ends: an engine without
+supervisor has no right to go on.
 """
 
 import queue
@@ -24,6 +26,7 @@ class Link:
             self._socket.connect(path)
         except OSError as error:
             end(ExitCode.PARENT_GONE, f"the supervisor's socket: {error.strerror}")
+        self._reader = self._socket.makefile("rb")
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._pending = 0
         self._written = threading.Condition()
@@ -31,11 +34,20 @@ class Link:
         before_end(self.flush)
 
     def send(self, message: ToParent) -> None:
-        """Queue a message; returns at once."""
+        """Hand a message over, behind those before it; returns at once."""
         data = frame(message)
         with self._written:
-            self._pending += 1
-        self._queue.put(data)
+            taken = 0 if self._pending else self._at_once(data)  # else it would overtake what the thread still has
+            if taken < len(data):
+                self._pending += 1
+                self._queue.put(data[taken:])
+
+    def _at_once(self, data: bytes) -> int:
+        """How many bytes the kernel took. A broken socket takes none: the thread that writes finds out and ends."""
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            return 0
 
     def flush(self, seconds: float) -> None:
         """Wait until everything queued is in the kernel's hands, at most `seconds`."""
@@ -53,16 +65,13 @@ class Link:
                 end(ExitCode.PROTOCOL_ERROR, f"garbage on the socket: {error}")
 
     def _exactly(self, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            try:
-                chunk = self._socket.recv(count - len(data))
-            except OSError:
-                chunk = b""
-            if not chunk:
-                end(ExitCode.PARENT_GONE, "the supervisor closed the socket")
-            data += chunk
-        return bytes(data)
+        try:
+            data = self._reader.read(count)
+        except OSError:
+            data = b""
+        if len(data) < count:
+            end(ExitCode.PARENT_GONE, "the supervisor closed the socket")
+        return data
 
     def _write(self) -> None:
         while True:

@@ -1,8 +1,9 @@
 """Appends records to a session's journal. The engine process that runs the session holds the one writer.
 
 When `append` has returned, the record survives the death of the process (the kernel has it). It survives a power cut
-after the next `sync`, which the engine calls at most 10 ms later, for all records since the last one (group commit):
-a handler that waited for the disk would only keep more acknowledged messages in neonize's memory.
+after the next `sync`, which the engine calls at most 10 ms later (a quarter of a second, while there are only receipts)
+for all records since the last one (group commit): a handler that waited for the disk would only keep more acknowledged
+messages in neonize's memory.
 
 Size is bounded by `room`, which the engine asks after each sync: see there.
 """

@@ -33,7 +33,7 @@ from whatsam_connector.engine.neonize_adapter.jids import parse_jid
 from whatsam_connector.engine.neonize_adapter.logs import SessionLog, connect
 from whatsam_connector.engine.neonize_adapter.subscription import Delivery
 from whatsam_connector.engine.protocol import Answer, Call, ExitCode, Logout, Send, SessionStart
-from whatsam_connector.journal import JournalClosed, JournalRecord, JournalWriteError
+from whatsam_connector.journal import InboundReceipt, JournalClosed, JournalRecord, JournalWriteError, ReceiptKind
 
 START_LIMIT_SECONDS = 60.0
 """How long the first connection may take; beyond it the session leaves and the supervisor tries again."""
@@ -158,7 +158,8 @@ class NeonizeSession:
         """
         if record is not None:
             self._journal.append(record)
-        self._committer.touch(self.uid, self._journal, is_message=is_message)
+        receipt = isinstance(record, InboundReceipt) and record.kind is not ReceiptKind.RETRY
+        self._committer.touch(self.uid, self._journal, is_message=is_message, can_wait=receipt)
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
