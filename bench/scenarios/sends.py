@@ -1,4 +1,7 @@
-"""Sends in a second: through REST, row first, one session and a whole worker; a plain neonize gateway beside it."""
+"""Sends in a second: through REST, row first, one session and a whole worker; a plain neonize gateway beside it.
+
+Both as they are in service: the sessions share one process of neonize.
+"""
 
 import secrets
 from collections.abc import Callable
@@ -6,7 +9,7 @@ from collections.abc import Callable
 from bench.bare import BareGateway, bare_gateway
 from bench.harness import Figure, figure
 from bench.load import Call, Load, drive
-from bench.scenarios.support import bench_fleet
+from bench.scenarios.support import bench_fleet, restart_worker
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.fleet import Fleet, Member
 
@@ -27,6 +30,7 @@ def measure(cluster: RunningCluster) -> list[Figure]:
     bare: list[Load] = []
     with bench_fleet(cluster, SESSIONS, 1, cohortSize=SESSIONS) as fleet, bare_gateway(SESSIONS) as gateway:
         fleet.pair(180, 120)
+        restart_worker(cluster, fleet)  # a session that has just paired has a process of its own for some minutes
         fleet.exchange(1, "before")
         _warm(gateway)
         url, token = cluster.environment["WHATSAM_API_URL"], fleet.rest.token
