@@ -74,6 +74,7 @@ _RESERVED_ENVIRONMENT: Final = (
     "WHATSAM_POD_UID",
     "WHATSAM_POD_IP",
     "WHATSAM_NAMESPACE",
+    "WHATSAM_ENGINE",
 )
 """What the operator sets in every connector: a pool that could change it could speak for another pod."""
 

@@ -211,12 +211,21 @@ async def test_a_pool_is_a_deployment_that_follows_and_waits_for_its_sessions(st
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "WHATSAM_POOL", "value": "default"} in container["env"]
 
-    kubectl("patch", "wp", "default", "-n", stage.namespace, "--type=merge", "-p", '{"spec":{"cohortSize":3}}')
+    kubectl(
+        "patch",
+        "wp",
+        "default",
+        "-n",
+        stage.namespace,
+        "--type=merge",
+        "-p",
+        '{"spec":{"cohortSize":3,"engine":"whatsmeow"}}',
+    )
 
     async def rendered() -> bool:
         known = await stage.cluster.get(DEPLOYMENTS, stage.namespace, "default")
-        env = known["spec"]["template"]["spec"]["containers"][0]["env"]
-        return {"name": "WHATSAM_COHORT_SIZE", "value": "3"} in env
+        env = {one["name"]: one.get("value") for one in known["spec"]["template"]["spec"]["containers"][0]["env"]}
+        return (env["WHATSAM_COHORT_SIZE"], env["WHATSAM_ENGINE"]) == ("3", "whatsmeow")
 
     await eventually(rendered, "the Deployment follows the pool")
     generation = (await stage.cluster.get(DEPLOYMENTS, stage.namespace, "default"))["metadata"]["generation"]

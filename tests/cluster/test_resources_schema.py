@@ -64,6 +64,11 @@ BAD_OBJECTS: list[tuple[str, Json, str]] = [
         "remove them from template.env",
     ),
     (
+        "an engine behind the pool's back",
+        pool("a", template={"env": [{"name": "WHATSAM_ENGINE", "value": "neonize"}]}),
+        "remove them from template.env",
+    ),
+    (
         "operator's label",
         pool("a", template={"labels": {"whatsam.io/pool": "b"}}),
         "remove them from template.labels",

@@ -110,7 +110,11 @@ def _explain(pool: WorkerPool, working: list[Boot], ready: list[Boot]) -> NoPlac
 
 
 def is_older(record: LeaseRecord, engine: str) -> bool:
-    """Whether the boot runs an older release of the same engine. Unknown or other engines are not compared here."""
+    """Whether the boot runs an older release of the same engine.
+
+    Engines of another name are not compared: they keep one format, and a schema that an engine does not know is
+    refused where the state is read.
+    """
     if not engine:
         return False
     mine, theirs = _release(record.engine_version), _release(engine)

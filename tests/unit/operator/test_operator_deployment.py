@@ -65,6 +65,13 @@ def test_replicas_alone_roll_nothing_out_and_a_new_image_does():
     assert fingerprint_of(rendered()) != fingerprint_of(rendered(template={"image": "other:2"}))
 
 
+def test_the_engine_reaches_the_pods_and_another_one_rolls_them():
+    assert env(rendered())["WHATSAM_ENGINE"] == "neonize"
+    other = rendered(engine="whatsmeow")
+    assert env(other)["WHATSAM_ENGINE"] == "whatsmeow"
+    assert fingerprint_of(other) != fingerprint_of(rendered())
+
+
 def test_what_others_wrote_stays():
     known = known_from(rendered(), **{RESTARTED_AT: "2026-01-01T00:00:00Z"})
     again = rendered(known)

@@ -72,6 +72,12 @@ def test_a_state_is_never_given_to_an_older_engine():
     assert here.place(POOL, prefer_pod=None, engine="neonize-0.9.9").key[1] == "b2"
 
 
+@pytest.mark.parametrize(("mine", "theirs"), [("neonize-0.5.2", "whatsmeow-1.0.0"), ("whatsmeow-1.0.0", "neonize-9.9")])
+def test_a_pool_that_changes_its_engine_gives_its_sessions_to_the_new_one(mine, theirs):
+    here = floor(pods=[pod("w1")], leases=[observed("b1", "w1", engine_version=mine)])
+    assert here.place(POOL, prefer_pod=None, engine=theirs).key[1] == "b1"
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs", "older"),
     [
@@ -79,6 +85,9 @@ def test_a_state_is_never_given_to_an_older_engine():
         ("neonize-0.5.10", "neonize-0.5.2", False),
         ("neonize-0.5.2", "neonize-0.5.2", False),
         ("whatsmeow-0.1", "neonize-0.5.2", False),
+        ("neonize-0.5.2", "whatsmeow-1.0.0+35ae40906e74", False),
+        ("whatsmeow-1.0.0+35ae40906e74", "whatsmeow-1.1.0+35ae40906e74", True),
+        ("whatsmeow-1.0.0+35ae40906e74", "whatsmeow-1.0.0+ffffffffffff", False),
         ("", "neonize-0.5.2", False),
         ("neonize-0.5.2", "", False),
         ("neonize-0.5.2", "nonsense", False),
