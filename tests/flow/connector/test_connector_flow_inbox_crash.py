@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-from connector_postgres import Postgres
 
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.content.schema import HistorySync, Message
@@ -21,6 +20,7 @@ from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
+from whatsam_local.postgres import PostgresServer
 
 SESSION = "whatsam/s1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -104,7 +104,7 @@ async def check(sql: asyncpg.Connection) -> None:
 
 
 async def test_an_inbox_that_is_killed_five_times_loses_and_doubles_nothing(
-    sql: asyncpg.Connection, postgres: Postgres, tmp_path: Path
+    sql: asyncpg.Connection, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(write, tmp_path / "journal")
     chance = random.Random(4)  # noqa: S311 - for variety
@@ -125,7 +125,7 @@ async def test_an_inbox_that_is_killed_five_times_loses_and_doubles_nothing(
 
 
 async def test_an_inbox_that_is_cancelled_anywhere_goes_on_where_it_was(
-    sql: asyncpg.Connection, postgres: Postgres, tmp_path: Path
+    sql: asyncpg.Connection, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     """One object, as the runner keeps it: its cursor goes back to what is acknowledged."""
     await asyncio.to_thread(write, tmp_path / "journal")
@@ -143,7 +143,7 @@ async def test_an_inbox_that_is_cancelled_anywhere_goes_on_where_it_was(
 
 
 async def test_history_of_thousands_goes_in_pieces_and_comes_again_without_harm(
-    sql: asyncpg.Connection, postgres: Postgres, tmp_path: Path
+    sql: asyncpg.Connection, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     sync = HistorySync()
     for chat in range(3):

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from connector_postgres import Postgres
 
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
@@ -24,6 +23,7 @@ from whatsam_connector.messages.rules import OutStatus
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_core.message_ids import derived_message_id
+from whatsam_local.postgres import PostgresServer
 
 SESSION = "whatsam/s1"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -214,7 +214,7 @@ async def test_unknown_receipts_are_remembered_and_known_ones_are_not(
 
 
 async def test_a_database_that_dies_and_returns_loses_nothing(
-    sql: asyncpg.Connection, table: MessageTable, postgres: Postgres, tmp_path: Path
+    sql: asyncpg.Connection, table: MessageTable, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     write(tmp_path / "journal", *(came(number) for number in range(250)))
     inbox = Inbox(OWNER, tmp_path / "journal", table, UnknownReceipts())
@@ -232,7 +232,9 @@ async def test_a_database_that_dies_and_returns_loses_nothing(
     await fresh.close()
 
 
-async def test_a_missing_table_is_waited_for(postgres: Postgres, sql: asyncpg.Connection, database: Database) -> None:
+async def test_a_missing_table_is_waited_for(
+    postgres: PostgresServer, sql: asyncpg.Connection, database: Database
+) -> None:
     for table in ("messages", "open_messages"):
         await sql.execute(f"alter table {table} rename to not_yet_{table}")
     with pytest.raises(DatabaseUnavailable):

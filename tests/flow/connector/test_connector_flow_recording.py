@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from connector_postgres import Postgres, empty
+from connector_postgres import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +34,7 @@ from whatsam_connector.messages.batch import (
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_core.message_ids import derived_message_id, message_at, new_message_id
+from whatsam_local.postgres import PostgresServer
 
 SESSION, TENANT, UID = "whatsam/s1", "t-1", uuid4()
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -169,7 +170,7 @@ async def test_one_that_could_not_be_decrypted_is_completed_in_its_place(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(["delivered", "read", "played", "delivered"]), cuts=st.sets(st.integers(1, 3)))
 def test_receipts_in_any_order_and_any_stretches_end_at_the_furthest(
-    postgres: Postgres, order: list[str], cuts: set[int]
+    postgres: PostgresServer, order: list[str], cuts: set[int]
 ) -> None:
     async def run() -> None:
         connection = await asyncpg.connect(postgres.url)
@@ -215,7 +216,7 @@ async def test_receipts_of_a_group_are_kept_for_each_member(sql: asyncpg.Connect
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(4)), cut=st.integers(0, 4))
-def test_reactions_in_any_order_end_with_the_youngest(postgres: Postgres, order: list[int], cut: int) -> None:
+def test_reactions_in_any_order_end_with_the_youngest(postgres: PostgresServer, order: list[int], cut: int) -> None:
     async def run() -> None:
         connection = await asyncpg.connect(postgres.url)
         await empty(connection)

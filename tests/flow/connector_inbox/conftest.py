@@ -13,11 +13,11 @@ sys.path += [str(Path(__file__).parents[1] / name) for name in ("connector", "co
 
 from connector_engine_rig import Rig
 from connector_inbox_rig import InboxRig
-from connector_postgres import Postgres, empty
+from connector_postgres import empty, migrated_postgres
 from connector_state_weed import ACCESS, SECRET, Weed
 
-from whatsam_api.storage.migrations import migrate
 from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
+from whatsam_local.postgres import PostgresServer
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.process import SimulatorProcess
 
@@ -29,14 +29,9 @@ def inbox_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simula
 
 
 @pytest.fixture(scope="session")
-def inbox_postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    try:
-        server.start()
-        asyncio.run(migrate(server.url))
+def inbox_postgres() -> Iterator[PostgresServer]:
+    with migrated_postgres() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +69,7 @@ async def objects(inbox_weed: Weed) -> AsyncIterator[ObjectStore]:
 @pytest.fixture
 async def rig(
     inbox_simulator: SimulatorProcess,
-    inbox_postgres: Postgres,
+    inbox_postgres: PostgresServer,
     objects: ObjectStore,
     new_number: Callable[[], str],
     tmp_path: Path,
