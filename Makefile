@@ -37,8 +37,9 @@ test: lint test-unit test-flow build test-live ## everything: lint and all level
 test-unit: venv ## fast tests without anything running
 	$(PYTEST) tests/unit
 
+# These wait more than they compute: three at a time fill two cores. Tests of one file share servers and stay together.
 test-flow: venv ## tests of one part with its real neighbours faked or alone
-	$(PYTEST) tests/flow
+	$(PYTEST) tests/flow -n $(or $(WORKERS),3) --dist loadfile
 
 test-cluster: venv ## tests against a real API server (uses the running cluster, or one of its own)
 	$(PYTEST) tests/cluster
