@@ -1,37 +1,18 @@
-"""Entry point of the connector (`whatsam-connector`): settings, logs, then the lifecycle on uvloop."""
+"""Entry point of the connector (`whatsam-connector`): what it does without, then everything else.
 
-import sys
+The order matters, so the connector's own modules are imported in `main`.
+"""
 
-import uvloop
-
-from whatsam_connector.factory import build
-from whatsam_connector.lifecycle import ExitCode
-from whatsam_connector.settings import ConnectorSettings
-from whatsam_core import garbage, logging, tracing
-from whatsam_core.errors import WhatsamError
-from whatsam_core.settings import SettingsError, load, refuse
+from whatsam_connector import lean
 
 
 def main() -> None:
     """Run one boot and exit with what it came to."""
-    try:
-        settings = load(ConnectorSettings)
-    except SettingsError as error:
-        refuse(error)
-    logging.configure("connector", settings.log_level)
-    tracing.configure("connector", settings.traces_url, sample=settings.traces_sample)
-    code = uvloop.run(_run(settings))
-    tracing.shut_down()
-    sys.exit(code)
+    lean.few_heaps()
+    lean.leave_out()
+    from whatsam_connector.boot import boot  # only now: it imports what `leave_out` keeps away
 
-
-async def _run(settings: ConnectorSettings) -> ExitCode:
-    try:
-        connector = await build(settings)
-    except WhatsamError as error:
-        refuse(error)
-    garbage.spare_what_stays()
-    return await connector.run()
+    boot()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import uvloop
 
-from whatsam_connector.shipper.service import serve
+from whatsam_connector import lean
 
 
 def main() -> None:
@@ -17,6 +17,9 @@ def main() -> None:
     # A signal to the whole group ends the connector, which still needs us for the last states; its end is ours.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    lean.leave_out()
+    from whatsam_connector.shipper.service import serve  # only now: `leave_out` comes before
+
     uvloop.run(serve(socket))
 
 

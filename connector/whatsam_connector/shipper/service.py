@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+from whatsam_connector import lean
 from whatsam_connector.shipper.pace import Gate
 from whatsam_connector.shipper.protocol import (
     COMMANDS,
@@ -44,14 +45,15 @@ class Service:
 
     async def run(self) -> None:
         """Serve until the keeper is gone."""
-        quiet = asyncio.create_task(self._glance_for_ever())
+        beside = (asyncio.create_task(self._glance_for_ever()), asyncio.create_task(lean.give_back_for_ever()))
         try:
             while raw := await self._reader.readline():
                 await self._obey(raw)
         except ConnectionError:
             return
         finally:
-            quiet.cancel()
+            for task in beside:
+                task.cancel()
             for session in list(self._sessions.values()):
                 await session.end()
             if self._store is not None:

@@ -25,13 +25,17 @@ GO_MEMORY = "128MiB"
 """Above this Go's collector works harder and gives memory back at once: after two uploads of 64 MiB a process keeps 180
 MiB in all, without it 290. A cohort's sessions need less than half of it."""
 
+HEAPS = "2"
+"""Of the C library, for all threads together: each of a cohort's hundred would keep one, and what was in it."""
+
 
 def engine_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Environment of an engine: this process's own without the connector's settings, and `extra` on top."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     # Without NEONIZE_BOT_TAG neonize marks every message to a person as sent by a bot; Go reads the environment once,
     # at the start. Unbuffered: last words before a crash must not stay in Python's buffer.
-    return {"GOMEMLIMIT": GO_MEMORY, **inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
+    lean = {"GOMEMLIMIT": GO_MEMORY, "MALLOC_ARENA_MAX": HEAPS}
+    return {**lean, **inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
 
 
 async def greet(listener: Listener, child: Child) -> tuple[EngineConnection, Hello]:

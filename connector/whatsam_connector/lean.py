@@ -1,0 +1,75 @@
+"""Keeps memory of a long-lived process small: libraries that nobody calls, and heaps that nobody uses any more.
+
+Called by connector and shipper; engines have their own list (`engine/neonize_adapter/lean.py`).
+"""
+
+import asyncio
+import ctypes
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Final
+
+OPTIONAL: Final = ("email_validator", "rich")
+"""Their users do without them where they are not installed: structlog colours with them, httpx has a command line."""
+UNUSED: Final = {
+    "kubernetes": ("client", "config", "dynamic", "informer", "leaderelection", "stream", "utils", "watch"),
+    "minio": ("minioadmin",),
+}
+"""Submodules that a package imports and that nobody here calls: the client without asyncio, the server's own upkeep."""
+
+_M_ARENA_MAX: Final = -8
+_HEAPS: Final = 2
+
+
+class NotLoadedError(RuntimeError):
+    """The process does not have this library."""
+
+
+class _Absent(ModuleType):
+    """Gives `from … import name` something to hold."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def not_loaded(*_arguments: object, **_named: object) -> None:
+            raise NotLoadedError(f"{self.__name__}.{name} is not loaded in this process")
+
+        return not_loaded
+
+
+def leave_out() -> None:
+    """From now on an import of an unused library finds none, or a stand-in. Before everything else is imported."""
+    for name in OPTIONAL:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's own way to say that there is none
+    for package, parts in UNUSED.items():
+        for part in parts:
+            name = f"{package}.{part}"
+            sys.modules.setdefault(name, _Absent(name))
+
+
+def few_heaps() -> None:
+    """All threads share two heaps: with one for each, every one of them keeps what it had at its most."""
+    mallopt = _function("mallopt")
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _HEAPS)
+
+
+async def give_back_for_ever(period: float = 30.0) -> None:
+    """Give memory that is not used back to the system every `period` seconds: milliseconds, in a thread.
+
+    A start of many sessions leaves holes that the C library would keep for ever.
+    """
+    trim = _function("malloc_trim")
+    while trim is not None:
+        await asyncio.sleep(period)
+        await asyncio.to_thread(trim, 0)
+
+
+def _function(name: str) -> Callable[..., int] | None:
+    """A function of the C library; None where it has none of that name (musl)."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None
