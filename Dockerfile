@@ -1,6 +1,18 @@
 # One file, one image per part: docker build --target operator|connector|api .
 # The targets share everything but their virtual environment, so that no part carries another part's libraries.
 ARG BASE_IMAGE=python:3.13-slim
+ARG GO_IMAGE=golang:1.26
+
+# The engine of pools with `engine: whatsmeow`: one static program.
+FROM ${GO_IMAGE} AS build-engine
+ENV CGO_ENABLED=0 \
+    GOTOOLCHAIN=local \
+    GOFLAGS="-mod=readonly -buildvcs=false"
+WORKDIR /src/engine-go
+COPY engine-go/go.mod engine-go/go.sum ./
+RUN go mod download
+COPY engine-go ./
+RUN go build -trimpath -ldflags="-s -w" -o /out/whatsam-engine ./cmd/whatsam-engine
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -9,14 +21,15 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # The builder has a pip of its own; the environment that is copied to the final stage has none.
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/whatsam
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY core core
 COPY operator operator
 COPY connector connector
 COPY api api
 COPY simulator simulator
 COPY local local
-RUN /opt/build/bin/pip wheel --no-deps --wheel-dir /wheels .
+# The image gets the engine from the stage above.
+RUN WHATSAM_BUILD_ENGINE=0 /opt/build/bin/pip wheel --no-deps --wheel-dir /wheels .
 
 FROM build AS build-operator
 RUN wheel=$(echo /wheels/whatsam-*.whl) \
@@ -45,6 +58,7 @@ ENTRYPOINT ["whatsam-operator"]
 
 FROM runtime AS connector
 COPY --from=build-connector /opt/whatsam /opt/whatsam
+COPY --from=build-engine /out/whatsam-engine /opt/whatsam/bin/whatsam-engine
 EXPOSE 8080
 ENTRYPOINT ["whatsam-connector"]
 

@@ -1,6 +1,5 @@
 """Which programs of this checkout are built, and in which variants. Called by `up`, `build` and by tests."""
 
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -39,13 +38,11 @@ def engine(checkout: Path, *, simulator: bool) -> GoProgram:
     `simulator`: the variant that trusts the simulator's root key, for tests and the local cluster. What makes it so is
     compiled in from the simulator's folder; no setting of the genuine program does it.
     """
-    version = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["version"]
     return GoProgram(
         name=_VARIANT if simulator else "whatsam-engine",
         described=f"the engine in Go{' for the simulator' if simulator else ''} (75-150 seconds the first time)",
         sources=checkout / "engine-go",
         package="./cmd/whatsam-engine",
-        link=("-s", "-w", f"-X main.version={version}"),
         added=tuple(sorted((checkout / "simulator" / "whatsam_simulator" / "hook").glob("*.go"))) if simulator else (),
     )
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from whatsam_local.programs import engine
+
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 STAGES = {match["name"]: match for match in re.finditer(r"^FROM (?P<of>\S+) AS (?P<name>\S+)$", TEXT, re.MULTILINE)}
@@ -43,10 +45,27 @@ def test_the_base_image_can_be_chosen() -> None:
         assert STAGES[name]["of"] == "${BASE_IMAGE}"
 
 
+def test_the_connector_alone_has_the_engine_in_go_and_it_is_not_the_simulators() -> None:
+    assert STAGES["build-engine"]["of"] == "${GO_IMAGE}"
+    assert "COPY --from=build-engine /out/whatsam-engine /opt/whatsam/bin/whatsam-engine" in body("connector")
+    assert TEXT.count("--from=build-engine") == 1
+    assert "overlay" not in TEXT
+    assert not re.search(r"^COPY .*simulator", body("build-engine"), re.MULTILINE)
+
+
+def test_the_image_is_built_with_the_flags_of_every_other_build() -> None:
+    program = engine(ROOT, simulator=False)
+    flags = " ".join(program.flags).replace("-ldflags=", '-ldflags="', 1) + '"'
+    assert f"go build {flags} -o /out/whatsam-engine {program.package}\n" in body("build-engine")
+
+
 def test_what_is_copied_is_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    sources = {
-        word for line in re.findall(r"^COPY (?!--)(.+) \S+$", body("build"), re.MULTILINE) for word in line.split()
+    copied = {
+        word
+        for stage in ("build", "build-engine")
+        for line in re.findall(r"^COPY (?!--)(.+) \S+$", body(stage), re.MULTILINE)
+        for word in line.split()
     }
-    assert sources == {line[1:] for line in ignored if line.startswith("!")}
-    assert all((ROOT / source).exists() for source in sources)
+    assert {source.partition("/")[0] for source in copied} == {line[1:] for line in ignored if line.startswith("!")}
+    assert all((ROOT / source).exists() for source in copied)
