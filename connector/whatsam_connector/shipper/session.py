@@ -180,6 +180,8 @@ class SessionShipper:
                 await self._answer(waiting, problem="NO_DEVICE" if self._stored is None else "DAMAGED")
                 return
             self._locked += 1
+            # Whoever is in a hurry still is: among the routine of many busy sessions it would wait for seconds.
+            self._hurried = self._hurried or hurried
             if isinstance(error, SnapshotBusy):
                 await self._report_behind(str(error))
             return
@@ -214,6 +216,7 @@ class SessionShipper:
         version = data_version(connection)
         self._copying = asyncio.ensure_future(asyncio.to_thread(_copy, connection))
         image, what, sha256 = await asyncio.shield(self._copying)
+        self._copying = None  # it holds the copy: kept, a quarter of a MiB for each session
         self._sha256 = sha256
         if what.jid is None:
             self._failures = 0
@@ -352,6 +355,7 @@ class SessionShipper:
 
 def _copy(connection: sqlite3.Connection) -> tuple[bytes, Contents, str]:
     image = take(connection)
+    connection.execute("PRAGMA shrink_memory")  # pages that it will hardly read again before they have changed
     return image, contents(image, thorough=False), digest(image)
 
 
