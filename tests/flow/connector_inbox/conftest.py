@@ -1,6 +1,5 @@
 """Real neonize, simulator, PostgreSQL and object store, one of each for all tests here, and a session for each test."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ sys.path += [str(Path(__file__).parents[1] / name) for name in ("connector", "co
 from connector_engine_rig import Rig
 from connector_inbox_rig import InboxRig
 from connector_postgres import empty, migrated_postgres
-from connector_state_weed import ACCESS, SECRET, Weed
+from connector_state_weed import Weed, bucket_of, running_weed
 
-from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
+from whatsam_core.storage.objects import ObjectStore
 from whatsam_local.postgres import PostgresServer
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.process import SimulatorProcess
@@ -36,12 +35,8 @@ def inbox_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def inbox_weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
-    server = Weed(tmp_path_factory.mktemp("weed"))
-    try:
-        server.start()
+    with running_weed(tmp_path_factory.mktemp("weed")) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -53,17 +48,8 @@ def new_number() -> Callable[[], str]:
 
 @pytest.fixture
 async def objects(inbox_weed: Weed) -> AsyncIterator[ObjectStore]:
-    store = ObjectStore(inbox_weed.url, ACCESS, SECRET, "whatsam-inbox", timeout=10)
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await store.ensure_bucket()
-                await store.put("probe", b"x")
-                break
-            except ObjectStoreError:
-                await asyncio.sleep(0.2)  # the store answers before its volumes are there
-    yield store
-    await store.close()
+    async with bucket_of(inbox_weed, "whatsam-inbox") as store:
+        yield store
 
 
 @pytest.fixture

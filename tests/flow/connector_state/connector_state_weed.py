@@ -1,5 +1,6 @@
 """A SeaweedFS process on free loopback ports: a real S3 server that tests may kill."""
 
+import asyncio
 import http.client
 import json
 import shutil
@@ -8,8 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
 
 ACCESS, SECRET = "state-tests", "state-tests-secret"
 _PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
@@ -94,3 +99,32 @@ class Weed:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+
+@contextmanager
+def running_weed(folder: Path) -> Iterator[Weed]:
+    """A started server; it is gone afterwards, its data stay."""
+    server = Weed(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@asynccontextmanager
+async def bucket_of(weed: Weed, bucket: str) -> AsyncIterator[ObjectStore]:
+    """A client of this bucket, which is there and takes objects."""
+    store = ObjectStore(weed.url, ACCESS, SECRET, bucket, timeout=10)
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await store.ensure_bucket()
+                    await store.put("probe", b"x")
+                    break
+                except ObjectStoreError:
+                    await asyncio.sleep(0.2)  # the server answers before its volumes are there
+        yield store
+    finally:
+        await store.close()
