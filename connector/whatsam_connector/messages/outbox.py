@@ -355,6 +355,7 @@ class Outbox:
                         await self._credited.wait()
                         self._credited.clear()
             except TimeoutError:
+                self._wants_replica = True  # it ends the pause that follows
                 return False
         return self._engine is engine and self._may_work() and self._credit.may_send() is CreditVerdict.SEND
 
