@@ -1,5 +1,6 @@
 """Fleets and pools for measurements."""
 
+import math
 import secrets
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from bench.workers import Worker
 from whatsam_core.resources import Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.eventually import eventually
@@ -18,6 +20,9 @@ from whatsam_local.driver.watch import SessionWatch
 
 _GROUP = 10
 """Sessions that are paired at the same time."""
+
+MERGED = 300.0
+"""Seconds in which small engine processes are merged: 60 until their sessions have settled, then a round a minute."""
 
 ENGINE = "whatsam_connector.engine"
 """What the command line of an engine process contains."""
@@ -87,6 +92,12 @@ def restart_worker(cluster: RunningCluster, fleet: Fleet, names: Sequence[str] |
     epochs = {name: fleet.state(name).status.epoch for name in wanted}
     cluster.signal(holder_of(fleet, wanted), "KILL")
     fleet.watch.wait_phase_after(wanted, Phase.CONNECTED, epochs, 180)
+
+
+def wait_until_merged(worker: Worker, sessions: int, cohort: int) -> None:
+    """Wait until so many sessions share as few engine processes as they can, a spare beside. Raises `WaitedTooLong`."""
+    fewest = math.ceil(sessions / cohort) + 1
+    eventually(lambda: len(worker.engines()) <= fewest, MERGED, f"{sessions} sessions in {fewest - 1} processes")
 
 
 def _administrator(cluster: RunningCluster) -> WhatsamClient:
