@@ -15,6 +15,9 @@ from whatsam_simulator.control.models import ServerInfo
 from whatsam_simulator.control.service import ControlService, Listening
 from whatsam_simulator.simulation import Options, Simulation
 
+_KEPT_SECONDS = 60
+"""An idle connection stays: clients such as httpx let go of theirs after 5 s, and must be the first to do so."""
+
 
 class _ControlServer(uvicorn.Server):
     """Leaves signals to the simulator."""
@@ -37,7 +40,12 @@ async def serve(options: Options, started: Callable[[ServerInfo], None]) -> None
     listening = Listening(options.host, ports.tls, ports.proxy, control_socket.getsockname()[1])
     service = ControlService(simulation, listening)
     config = uvicorn.Config(
-        build(service), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        build(service),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=_KEPT_SECONDS,
     )
     server = _ControlServer(config)
     serving = asyncio.ensure_future(server.serve(sockets=[control_socket]))
