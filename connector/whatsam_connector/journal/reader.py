@@ -5,6 +5,8 @@ effect of a record is durable elsewhere; after a crash the records behind the ac
 same event ids. Not for use from several threads at once.
 """
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ from whatsam_connector.journal.payload import from_payload
 from whatsam_connector.journal.records import JournalRecord, UnknownRecord
 
 _CHUNK_BYTES = 1024 * 1024
+_SETTLED_NS = 50_000_000
+"""Age of the folder's time stamp from which it certainly tells the next file: the kernel stamps in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Reader:
         self._acknowledged = acknowledged.load(folder)
         self._cursor = self._acknowledged
         self._torn_bytes = 0
+        self._listed = 0
+        """The folder's time stamp when it was found without a later segment; 0: that will have to be seen again."""
 
     @property
     def acknowledged(self) -> Position:
@@ -80,7 +86,7 @@ class Reader:
 
     def rewind(self) -> None:
         """Go back to the acknowledged position, to have records again whose handling failed."""
-        self._cursor = self._acknowledged
+        self._cursor, self._listed = self._acknowledged, 0
 
     def acknowledge(self, position: Position) -> None:
         """Record durably that everything before `position` is done, and delete the segments that are not needed.
@@ -99,11 +105,18 @@ class Reader:
                 segment_path(self._folder, number).unlink(missing_ok=True)
 
     def _later_segment(self) -> int | None:
+        """Number of the next segment. The folder is listed only when something in it has changed."""
         try:
+            changed = os.stat(self._folder).st_mtime_ns  # noqa: PTH116 - once a second for each session
+            if changed == self._listed:
+                return None
             numbers = segments(self._folder)
         except FileNotFoundError:
             return None
-        return next((number for number in numbers if number > self._cursor.segment), None)
+        later = next((number for number in numbers if number > self._cursor.segment), None)
+        settled = later is None and time.time_ns() - changed > _SETTLED_NS
+        self._listed = changed if settled else 0
+        return later
 
     def _present_segment(self) -> Iterator[Entry]:
         if self._cursor == BEGINNING:

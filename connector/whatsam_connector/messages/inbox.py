@@ -49,10 +49,12 @@ _RETRY = 1.0
 _SOON, _APART = 0.25, 1.0
 """Seconds in which receipts are gathered, and between two rings for them: a transaction for each of them would cost
 more than sending the message."""
-_ACKNOWLEDGE = 5.0
-"""Seconds for which what is done may stay unacknowledged: an acknowledgement costs two syncs, reading again nothing."""
+_ACKNOWLEDGE = 20.0
+"""Seconds for which what is done may stay unacknowledged while more comes: an acknowledgement costs two syncs, reading
+again nothing."""
 _LOOK = 5.0
-"""Seconds after which the journal is looked at without being told: an engine may die between writing and telling."""
+"""Seconds after which the journal is looked at without being told: an engine may die between writing and telling. What
+is done is acknowledged in this silence, too."""
 _DEFERRED_LOOK = 30.0
 """Seconds between looks at records that wait, while there are some."""
 _DEFERRED_CHECK = 600.0
@@ -191,7 +193,7 @@ class Inbox:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(_LOOK if self._done is None else _ACKNOWLEDGE):
+            async with asyncio.timeout(_LOOK):
                 await self._wake.wait()
         except TimeoutError:
             await self._acknowledge()
@@ -218,7 +220,8 @@ class Inbox:
                     if stretch.entries:
                         await self._store(stretch.entries)
                         self._done = stretch.entries[-1].position
-                        if time.monotonic() - self._acknowledged_at >= _ACKNOWLEDGE:
+                        late = time.monotonic() - self._acknowledged_at >= _ACKNOWLEDGE
+                        if late or self._done.segment != self._reader.acknowledged.segment:  # a file can go
                             await self._acknowledge_done()
             except BaseException:
                 # What was read and not acknowledged is read again; most of it is stored and has no effect any more. By
