@@ -140,7 +140,7 @@ def settings(folder: Path, url: str, access: str, secret: str, **more: object) -
         "s3_bucket": "whatsam-state",
         "s3_region": "us-east-1",
         "engine_version": "neonize-0.5.2",
-        "store_timeout": 3.0,
+        "store_timeout": 10.0,  # only bounds a store that hangs: a killed one refuses at once
         "poll_period": 0.05,
     }
     return StateSettings(**(values | more))  # pyright: ignore[reportArgumentType]  # names and types are those above

@@ -140,8 +140,10 @@ def test_a_crash_of_the_simulator_uses_no_counter_twice(
     first.client.say(contact, phone, "before")
     client.wait("Message", text="before")
     client.send(contact, "answer")
-    stored = tmp_path / "state" / "accounts" / f"{phone}.json"
-    eventually(lambda: len(stored.read_text()) > 50_000, seconds=20)  # the device with its prekeys is on disk
+    accounts = tmp_path / "state" / "accounts"
+    stored, other = accounts / f"{phone}.json", accounts / f"{contact}.json"
+    # The device with its prekeys is on disk, and so is the contact.
+    eventually(lambda: other.exists() and len(stored.read_text()) > 50_000, seconds=20)
     first.kill()
     with SimulatorProcess(tmp_path / "state", ports=first.ports) as second:
         client.wait("Connected")
