@@ -7,8 +7,8 @@ LOCAL := $(BIN)/whatsam-local
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status logs build test test-unit test-flow test-cluster test-e2e test-live test-faults \
-	bench lint format crds docs clean
+.PHONY: help venv demo up down status logs build test test-unit test-flow test-go test-cluster test-e2e test-live \
+	test-faults bench lint format crds docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -29,10 +29,10 @@ status: venv ## which parts run, which are dead, where the doors and logs are
 logs: venv ## the last lines of a part's log: make logs PART=apiserver (FOLLOW=1: and what comes)
 	@$(LOCAL) logs $(if $(FOLLOW),--follow) $(PART)
 
-build: venv ## build the control plane now (6-7 minutes the first time, then it is cached)
+build: venv ## build the control plane and the engine in Go now (8-9 minutes the first time, then they are cached)
 	@$(LOCAL) build
 
-test: lint test-unit test-flow build test-live ## everything: lint and all levels of tests; leaves the cluster as found
+test: lint test-unit test-flow test-go build test-live ## everything: lint and all levels of tests; leaves the cluster as found
 
 test-unit: venv ## fast tests without anything running
 	$(PYTEST) tests/unit
@@ -40,6 +40,9 @@ test-unit: venv ## fast tests without anything running
 # These wait more than they compute: three at a time fill two cores. Tests of one file share servers and stay together.
 test-flow: venv ## tests of one part with its real neighbours faked or alone
 	$(PYTEST) tests/flow -n $(or $(WORKERS),3) --dist loadfile
+
+test-go: venv ## vet, staticcheck and tests of the engine in Go, with the race detector where there is a C compiler
+	@sh engine-go/test.sh "$$($(LOCAL) go)"
 
 test-cluster: venv ## tests against a real API server (uses the running cluster, or one of its own)
 	$(PYTEST) tests/cluster

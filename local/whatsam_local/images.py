@@ -10,12 +10,13 @@ PARTS = ("operator", "api", "connector")
 
 
 def table(layout: Layout, path: str, engine_environment: dict[str, str]) -> dict[str, dict[str, object]]:
-    """{image: {entrypoint, env}}. `engine_environment` reaches engine processes only."""
+    """{image: {entrypoint, env}}. `engine_environment` reaches engine processes only, of either kind."""
     images: dict[str, dict[str, object]] = {}
     for part in PARTS:
         env = {"PATH": path, "PYTHONUNBUFFERED": "1"}
         if part == "connector":
             env["WHATSAM_ENGINE_ENV"] = json.dumps(engine_environment)
+            env["WHATSAM_ENGINE_PROGRAM"] = str(layout.engine)
         images[f"whatsam/{part}"] = {"entrypoint": [str(layout.program(f"whatsam-{part}"))], "env": env}
     return images
 

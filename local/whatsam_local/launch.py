@@ -26,7 +26,7 @@ class Launcher:
     layout: Layout
     settings: LocalSettings
 
-    def launch(self, controlplane: Path, ip_program: str, path: str, lock: int) -> None:
+    def launch(self, controlplane: Path, engine: Path, ip_program: str, path: str, lock: int) -> None:
         """Must be called under the launch lock, whose descriptor is `lock`. Raises LocalError."""
         self._rotate_logs()
         layout, simulator = self.layout, self.settings.whatsapp is WhatsApp.SIMULATOR
@@ -35,6 +35,9 @@ class Launcher:
         private_directory(layout.state)
         for directory in ("etcd", "seaweedfs", "node", "simulator", "tmp", "prepared"):
             private_directory(layout.state / directory)
+        # Pods may see nothing of the user's cache; what lies below the cluster's own directory they do see.
+        new = shutil.copy(engine, layout.engine.with_suffix(".new"))
+        Path(new).replace(layout.engine)
         credentials = Credentials.load_or_make(layout.credentials)
         names = tuple(name for name in doors.TARGETS if simulator or name != "simulator")
         opened = doors.open_doors(layout.doors, names)
@@ -50,8 +53,8 @@ class Launcher:
             images=layout.images,
             node=node,
         )
-        engine = images.towards_simulator(layout.state / "simulator") if simulator else images.towards_whatsapp()
-        images.write_table(layout, path, engine)
+        towards = images.towards_simulator(layout.state / "simulator") if simulator else images.towards_whatsapp()
+        images.write_table(layout, path, towards)
         write_atomically(layout.state / "pg_hba.conf", catalog.postgres_access())
         write_atomically(layout.state / "valkey.conf", catalog.valkey_configuration(site))
         write_atomically(layout.state / "s3.json", json.dumps(catalog.s3_configuration(site)))

@@ -70,6 +70,11 @@ class Layout:
         return self.state / "images.json"
 
     @property
+    def engine(self) -> Path:
+        """The engine in Go of this run: a copy, so that another build of the checkout does not reach into it."""
+        return self.state / "whatsam-engine"
+
+    @property
     def doors(self) -> Path:
         return self.root / "doors.json"
 

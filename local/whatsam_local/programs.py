@@ -43,7 +43,7 @@ def engine(checkout: Path, *, simulator: bool) -> GoProgram:
         described=f"the engine in Go{' for the simulator' if simulator else ''} (75-150 seconds the first time)",
         sources=checkout / "engine-go",
         package="./cmd/whatsam-engine",
-        added=tuple(sorted((checkout / "simulator" / "whatsam_simulator" / "hook").glob("*.go"))) if simulator else (),
+        added=(checkout / "simulator" / "whatsam_simulator" / "hook" / "simulator_root.go",) if simulator else (),
     )
 
 

@@ -20,7 +20,7 @@ from whatsam_local.launch import Launcher
 from whatsam_local.layout import Layout, private_directory, tail, write_atomically
 from whatsam_local.progress import Reporter
 from whatsam_local.running import ProcessRecord, launch_lock, read_record
-from whatsam_local.settings import LocalSettings
+from whatsam_local.settings import LocalSettings, WhatsApp
 
 _PARTS = ("core", "operator", "connector", "api", "simulator", "local")
 """Folders of the checkout whose programs run in the cluster."""
@@ -82,6 +82,8 @@ class Up:
             # Pods see the checkout read-only and could not keep what they compile at every start.
             packages = [str(self.layout.checkout / part) for part in _PARTS]
             commands.run([sys.executable, "-m", "compileall", "-q", *packages])
+        for_simulator = self.settings.whatsapp is WhatsApp.SIMULATOR
+        engine = programs.build(programs.engine(self.layout.checkout, simulator=for_simulator), self.reporter)
         controlplane = programs.build(programs.control_plane(self.layout.checkout), self.reporter)
         with launch_lock(self.layout) as lock:
             # Again, under the lock: another `up` may have been quicker.
@@ -89,7 +91,7 @@ class Up:
             if record is not None and record.runs():
                 return False
             with self.reporter.step("Preparing keys, doors and configuration"):
-                Launcher(self.layout, self.settings).launch(controlplane, ip_program, path, lock)
+                Launcher(self.layout, self.settings).launch(controlplane, engine, ip_program, path, lock)
         return True
 
     def _wait_for_parts(self) -> None:

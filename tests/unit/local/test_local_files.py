@@ -112,6 +112,7 @@ def test_the_image_table_sends_engines_and_nobody_else_to_the_simulator(tmp_path
         assert isinstance(environment, dict)
         assert "HTTPS_PROXY" not in environment
         engine = json.loads(environment.get("WHATSAM_ENGINE_ENV", "{}"))
+        assert ("WHATSAM_ENGINE_PROGRAM" in environment) == (name == "whatsam/connector")
         assert engine == ({"HTTPS_PROXY": "http://10.88.0.1:9181"} if name == "whatsam/connector" else {})
 
 
