@@ -94,8 +94,8 @@ func Supported(name string) bool {
 
 // Do carries out one call and returns its answer for json.Marshal.
 //
-// A *Refusal says that certainly nothing was done; for a look-up every error is one. Any other error leaves open whether
-// a change was made. Cancelling ctx gives up waiting, not what was already asked.
+// A *Refusal says that certainly nothing was done. Any other error leaves open whether a change was made; of a look-up it
+// says that ctx ended first. Cancelling ctx gives up waiting, not what was already asked.
 func Do(ctx context.Context, client *whatsmeow.Client, name string, given json.RawMessage) (any, error) {
 	known, ok := methods[name]
 	if !ok {
@@ -109,6 +109,9 @@ func Do(ctx context.Context, client *whatsmeow.Client, name string, given json.R
 		return nil, err
 	}
 	value, err := do(ctx, client)
+	if err != nil && ctx.Err() != nil && !known.changes {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, failure(err, known.changes)
 	}

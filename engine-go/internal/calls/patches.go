@@ -21,7 +21,14 @@ func patch(ctx context.Context, client *whatsmeow.Client, wanted appstate.PatchI
 	if key == nil {
 		return refuse("NotReady", "the phone has not shared its keys for settings yet")
 	}
-	return patched(client.SendAppState(ctx, wanted))
+	err = client.SendAppState(ctx, wanted)
+	if errors.Is(err, whatsmeow.ErrAppStateUpdate) {
+		// Somebody was faster, and WhatsApp did not tell what was changed: fetch it, and put ours on top of that.
+		if client.FetchAppState(ctx, wanted.Type, false, false) == nil {
+			err = client.SendAppState(ctx, wanted)
+		}
+	}
+	return patched(err)
 }
 
 func patched(err error) error {
