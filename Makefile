@@ -35,7 +35,7 @@ build: venv ## build the control plane and the engine in Go now (8-9 minutes the
 test: lint test-unit test-flow test-go build test-live ## everything: lint and all levels of tests; leaves the cluster as found
 
 test-unit: venv ## fast tests without anything running
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n $(or $(WORKERS),2) --dist loadfile
 
 # These wait more than they compute: three at a time fill two cores. Tests of one file share servers and stay together.
 test-flow: venv ## tests of one part with its real neighbours faked or alone
