@@ -10,80 +10,75 @@ import (
 	"encoding/json"
 
 	"go.mau.fi/whatsmeow"
+
+	"whatsam.io/engine/internal/protocol"
 )
 
 // An action asks WhatsApp, with arguments that fit. What it returns is for json.Marshal; nil is null.
 type action func(ctx context.Context, client *whatsmeow.Client) (any, error)
 
-// A method is one call: it reads its arguments and returns what is to be done with them.
-type method struct {
-	prepare func(*arguments) action
-	// changes tells whether it has an effect at WhatsApp, as in methods.py: then an answer that does not come is open.
-	changes bool
-}
+// A method reads the arguments of one call and returns what is to be done with them.
+type method func(*arguments) action
 
-func lookup(prepare func(*arguments) action) method { return method{prepare: prepare} }
-
-func change(prepare func(*arguments) action) method { return method{prepare: prepare, changes: true} }
-
+// methods has one for each of protocol.Methods.
 var methods = map[string]method{
 	// Messages and media.
-	"upload":             lookup(upload),
-	"mark_read":          change(markRead),
-	"presence":           change(presence),
-	"chat_presence":      change(chatPresence),
-	"subscribe_presence": change(subscribePresence),
-	"reject_call":        change(rejectCall),
-	"request_history":    change(requestHistory),
+	"upload":             upload,
+	"mark_read":          markRead,
+	"presence":           presence,
+	"chat_presence":      chatPresence,
+	"subscribe_presence": subscribePresence,
+	"reject_call":        rejectCall,
+	"request_history":    requestHistory,
 	// Contacts.
-	"is_on_whatsapp": lookup(isOnWhatsApp),
-	"user_info":      lookup(userInfo),
-	"avatar":         lookup(avatar),
-	"contacts":       lookup(contacts),
-	"lid":            lookup(lid),
-	"phone":          lookup(phone),
-	"blocklist":      lookup(blocklist),
-	"block":          change(block),
-	"unblock":        change(unblock),
+	"is_on_whatsapp": isOnWhatsApp,
+	"user_info":      userInfo,
+	"avatar":         avatar,
+	"contacts":       contacts,
+	"lid":            lid,
+	"phone":          phone,
+	"blocklist":      blocklist,
+	"block":          block,
+	"unblock":        unblock,
 	// Own profile.
-	"privacy":             lookup(privacy),
-	"set_privacy":         change(setPrivacy),
-	"profile":             lookup(profile),
-	"set_profile_name":    change(setProfileName),
-	"set_about":           change(setAbout),
-	"set_profile_picture": change(setProfilePicture),
+	"privacy":             privacy,
+	"set_privacy":         setPrivacy,
+	"profile":             profile,
+	"set_profile_name":    setProfileName,
+	"set_about":           setAbout,
+	"set_profile_picture": setProfilePicture,
 	// Groups.
-	"groups":                lookup(groups),
-	"group":                 lookup(group),
-	"create_group":          change(createGroup),
-	"change_participants":   change(changeParticipants),
-	"set_group_subject":     change(setGroupSubject),
-	"set_group_description": change(setGroupDescription),
-	"set_group_picture":     change(setGroupPicture),
-	"set_group_announce":    change(setGroupAnnounce),
-	"set_group_locked":      change(setGroupLocked),
-	"group_invite_link":     change(groupInviteLink),
-	"group_by_link":         lookup(groupByLink),
-	"join_group":            change(joinGroup),
-	"leave_group":           change(leaveGroup),
-	"join_requests":         lookup(joinRequests),
-	"change_join_requests":  change(changeJoinRequests),
+	"groups":                groups,
+	"group":                 group,
+	"create_group":          createGroup,
+	"change_participants":   changeParticipants,
+	"set_group_subject":     setGroupSubject,
+	"set_group_description": setGroupDescription,
+	"set_group_picture":     setGroupPicture,
+	"set_group_announce":    setGroupAnnounce,
+	"set_group_locked":      setGroupLocked,
+	"group_invite_link":     groupInviteLink,
+	"group_by_link":         groupByLink,
+	"join_group":            joinGroup,
+	"leave_group":           leaveGroup,
+	"join_requests":         joinRequests,
+	"change_join_requests":  changeJoinRequests,
 	// Chats.
-	"chat_settings":    lookup(chatSettings),
-	"archive":          change(archive),
-	"pin":              change(pin),
-	"mute":             change(mute),
-	"mark_unread":      change(markUnread),
-	"delete_chat":      change(deleteChat),
-	"set_disappearing": change(setDisappearing),
+	"chat_settings":    chatSettings,
+	"archive":          archive,
+	"pin":              pin,
+	"mute":             mute,
+	"mark_unread":      markUnread,
+	"delete_chat":      deleteChat,
+	"set_disappearing": setDisappearing,
 	// Newsletters.
-	"newsletters":         lookup(newsletters),
-	"newsletter":          lookup(newsletter),
-	"create_newsletter":   change(createNewsletter),
-	"follow_newsletter":   change(followNewsletter),
-	"unfollow_newsletter": change(unfollowNewsletter),
-	"mute_newsletter":     change(muteNewsletter),
-	"newsletter_messages": lookup(newsletterMessages),
+	"newsletters":         newsletters,
+	"newsletter":          newsletter,
+	"create_newsletter":   createNewsletter,
+	"follow_newsletter":   followNewsletter,
+	"unfollow_newsletter": unfollowNewsletter,
+	"mute_newsletter":     muteNewsletter,
+	"newsletter_messages": newsletterMessages,
 }
 
 // Supported tells whether there is such a method.
@@ -109,21 +104,22 @@ func Do(ctx context.Context, client *whatsmeow.Client, name string, given json.R
 		return nil, err
 	}
 	value, err := do(ctx, client)
-	if err != nil && ctx.Err() != nil && !known.changes {
+	changes := protocol.Methods[name].Changes
+	if err != nil && ctx.Err() != nil && !changes {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, failure(err, known.changes)
+		return nil, failure(err, changes)
 	}
 	return value, nil
 }
 
-func (m method) prepared(given json.RawMessage) (action, error) {
+func (known method) prepared(given json.RawMessage) (action, error) {
 	in, err := parse(given)
 	if err != nil {
 		return nil, err
 	}
-	do := m.prepare(in)
+	do := known(in)
 	if err := in.end(); err != nil {
 		return nil, err
 	}

@@ -6,17 +6,27 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"whatsam.io/engine/internal/protocol"
 )
 
 var update = flag.Bool("update", false, "write testdata/methods.json anew")
 
+var lanes = map[protocol.Lane]string{protocol.Messages: "messages", protocol.Lookups: "lookups", protocol.Media: "media"}
+
+type written struct {
+	Lane    string  `json:"lane"`
+	Seconds float64 `json:"seconds"`
+	Changes bool    `json:"changes"`
+}
+
 // The Python side compares the same file with engine/methods.py: tests/unit/connector_engine/test_engine_go_methods.py.
 func TestMethodsAreThoseOfTheFile(t *testing.T) {
-	changes := make(map[string]bool, len(methods))
-	for name, known := range methods {
-		changes[name] = known.changes
+	table := make(map[string]written, len(protocol.Methods))
+	for name, known := range protocol.Methods {
+		table[name] = written{lanes[known.Lane], known.Limit.Seconds(), known.Changes}
 	}
-	made, err := json.MarshalIndent(changes, "", "  ")
+	made, err := json.MarshalIndent(table, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,8 +45,18 @@ func TestMethodsAreThoseOfTheFile(t *testing.T) {
 	}
 }
 
-func TestSupported(t *testing.T) {
-	if !Supported("archive") || Supported("levitate") || Supported("") {
+func TestEachMethodIsSupported(t *testing.T) {
+	for name := range protocol.Methods {
+		if !Supported(name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for name := range methods {
+		if _, ok := protocol.Methods[name]; !ok {
+			t.Errorf("nobody knows %s", name)
+		}
+	}
+	if Supported("levitate") || Supported("") {
 		t.Error("Supported does not know its methods")
 	}
 }
