@@ -1,4 +1,4 @@
-"""One file, two engines: a session goes from neonize to the engine in Go and back; a schema that is too new is refused."""
+"""One file, two engines: a session goes from one to the other and back; a schema that is too new is refused."""
 
 import asyncio
 import contextlib
