@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from whatsam_core.lease import LeaseTimings
-from whatsam_core.resources import Engine
+from whatsam_core.resources import LARGEST_COHORT, Engine
 from whatsam_core.resources.session import DNS_LABEL
 from whatsam_core.settings import MediaSettings
 
@@ -74,8 +74,8 @@ class ConnectorSettings(MediaSettings):
 
     sessions_per_worker: int = Field(default=50, ge=1)
     """How many sessions the operator gives this worker; shown in health and metrics."""
-    cohort_size: int = Field(default=50, ge=1, le=64)
-    """Sessions that share one engine process at most."""
+    cohort_size: int = Field(default=50, ge=1, le=LARGEST_COHORT)
+    """Sessions that share one engine process at most; with neonize up to 64."""
     engine_spare_from: int = Field(default=8, ge=0)
     """With so many sessions, an engine process that has loaded everything waits to replace one that dies; 0: never."""
     engine_merge: bool = True
@@ -121,6 +121,14 @@ class ConnectorSettings(MediaSettings):
     def _is_postgres(cls, value: SecretStr) -> SecretStr:
         if not _DATABASE_URL.match(value.get_secret_value()):
             raise ValueError("must be postgresql://user:password@host:port/database")
+        return value
+
+    @field_validator("cohort_size")
+    @classmethod
+    def _fits_the_engine(cls, value: int, info: ValidationInfo) -> int:
+        engine = info.data.get("engine")  # missing when it is wrong itself
+        if isinstance(engine, Engine) and value > engine.largest_cohort:
+            raise ValueError(f"a process of {engine} serves {engine.largest_cohort} sessions at most")
         return value
 
     @model_validator(mode="after")

@@ -10,10 +10,13 @@ from typing import Final
 from whatsam_core import names
 from whatsam_core.resources import (
     DNS_LABEL,
+    LARGEST_NEONIZE_COHORT,
     Autoscaling,
+    Engine,
     Failover,
     Pairing,
     PoolRef,
+    PoolSpec,
     PoolTemplate,
     Rebalance,
     SessionSpec,
@@ -118,6 +121,14 @@ OBJECT_RULES: Final[dict[type[WireModel], tuple[Rule, ...]]] = {
             f"size(self.metadata.name) <= 50 && self.metadata.name.matches('{DNS_LABEL}')",
             "the name of a pool may have at most 50 lower-case letters, digits and hyphens: choose another "
             "metadata.name",
+        ),
+    ),
+    PoolSpec: (
+        Rule(
+            f"self.engine != '{Engine.NEONIZE}' || self.cohortSize <= {LARGEST_NEONIZE_COHORT}",
+            f"a process of neonize serves {LARGEST_NEONIZE_COHORT} sessions at most: lower cohortSize or choose engine "
+            f"{Engine.WHATSMEOW}",
+            ".cohortSize",
         ),
     ),
     Pairing: (

@@ -41,7 +41,12 @@ BAD_OBJECTS: list[tuple[str, Json, str]] = [
     ("pool with dots", pool("large.pool"), "at most 50 lower-case letters, digits and hyphens"),
     ("negative replicas", pool("a", replicas=-1), "greater than or equal to 0"),
     ("no capacity", pool("a", sessionsPerWorker=0), "greater than or equal to 1"),
-    ("cohort too large", pool("a", cohortSize=65), "less than or equal to 64"),
+    ("cohort too large", pool("a", cohortSize=65), "lower cohortSize or choose engine whatsmeow"),
+    (
+        "cohort too large for any engine",
+        pool("a", engine="whatsmeow", cohortSize=201),
+        "less than or equal to 200",
+    ),
     (
         "autoscaling upside down",
         pool("a", autoscaling={"minReplicas": 5, "maxReplicas": 2}),

@@ -3,6 +3,8 @@
 from whatsam_core.resources.base import ObjectMeta, OwnerReference, WireModel
 from whatsam_core.resources.conditions import Condition, ConditionStatus, ConditionType, find_condition, set_condition
 from whatsam_core.resources.pool import (
+    LARGEST_COHORT,
+    LARGEST_NEONIZE_COHORT,
     Autoscaling,
     Engine,
     Failover,
@@ -42,6 +44,8 @@ from whatsam_core.resources.session import (
 
 __all__ = [
     "DNS_LABEL",
+    "LARGEST_COHORT",
+    "LARGEST_NEONIZE_COHORT",
     "Assignment",
     "Autoscaling",
     "Calls",

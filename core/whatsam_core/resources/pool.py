@@ -16,6 +16,15 @@ class Engine(StrEnum):
     NEONIZE = "neonize"
     WHATSMEOW = "whatsmeow"
 
+    @property
+    def largest_cohort(self) -> int:
+        """Sessions that one process of it can serve: neonize needs two threads for each, whatsmeow none."""
+        return LARGEST_COHORT if self is Engine.WHATSMEOW else LARGEST_NEONIZE_COHORT
+
+
+LARGEST_NEONIZE_COHORT = 64
+LARGEST_COHORT = 200
+
 
 class WorkerState(StrEnum):
     """A worker as people see it."""
@@ -107,7 +116,10 @@ class PoolSpec(WireModel):
     sessions_per_worker: int = Field(default=50, ge=1, le=1000, description="Sessions that one worker holds at most.")
     engine: Engine = Field(default=Engine.NEONIZE, description="Which program speaks to WhatsApp.")
     cohort_size: int = Field(
-        default=50, ge=1, le=64, description="Connected sessions that share one engine process at most."
+        default=50,
+        ge=1,
+        le=LARGEST_COHORT,
+        description="Connected sessions that share one engine process at most; with neonize up to 64.",
     )
     autoscaling: Autoscaling = Field(default_factory=Autoscaling, description="Growth and shrinkage with the sessions.")
     failover: Failover = Field(default_factory=Failover, description="Noticing and answering the loss of a worker.")
