@@ -66,8 +66,8 @@ class SessionShipper:
     _waiting: list[Flush | Release] = field(default_factory=list[Flush | Release])
     _hurried: bool = False
     _looking: bool = False
-    _clean_stamp: tuple[int, int] | None = None
-    """Time and size of the file when it was found clean, if they will tell the next write for certain."""
+    _clean_stamp: "_Stamp | None" = None
+    """Of the file when it was found clean, if it will tell the next write for certain."""
     _failures: int = 0
     _behind: str | None = None
     _problem: Problem | None = None
@@ -359,18 +359,32 @@ def _copy(connection: sqlite3.Connection) -> tuple[bytes, Contents, str]:
     return image, contents(image, thorough=False), digest(image)
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Time of the last write and size of a file; None when it is not there."""
+_Stamp = tuple[int, int, int, int]
+"""Time of the last write and size of a database, and of its write-ahead log (0 and 0 without one)."""
+
+
+def _stamp(path: str) -> _Stamp | None:
+    """The stamp of a database; None when it is not there."""
     try:
         found = os.stat(path)  # noqa: PTH116 - many times a second for each session: no object around it
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    try:
+        # An engine that writes such a log touches the database itself once in a while only.
+        log = os.stat(path + "-wal")  # noqa: PTH116 - as above
+    except OSError:
+        return found.st_mtime_ns, found.st_size, 0, 0
+    return found.st_mtime_ns, found.st_size, log.st_mtime_ns, log.st_size
 
 
-def _settled_stamp(path: str) -> tuple[int, int] | None:
+def _settled_stamp(path: str) -> _Stamp | None:
     """The stamp, if it is old enough that the next write will change it for certain."""
     stamp = _stamp(path)
-    if stamp is None or time.time_ns() - stamp[0] < SETTLED * 1_000_000_000:
+    if stamp is None:
         return None
-    return stamp
+    now = time.time_ns()
+    if now - stamp[0] < SETTLED * 1_000_000_000:
+        return None
+    # What is in the log counts when the log's index says so, and no file's time tells of that: an engine that came to
+    # a halt between the two must not be taken for one that has nothing new.
+    return None if now - stamp[2] < LOOK_ANYWAY * 1_000_000_000 else stamp

@@ -22,6 +22,10 @@ LOCKED_LIMIT: Final = 2.0
 
 
 _CACHE_KIB: Final = 32
+_FORMAT: Final = slice(18, 20)
+"""Versions of the format for writing and reading, in the header of a SQLite file."""
+_WITH_LOG: Final = b"\x02\x02"
+_WITHOUT_LOG: Final = b"\x01\x01"
 
 
 def open_reader(path: Path, *, engine_gone: bool) -> sqlite3.Connection:
@@ -61,7 +65,17 @@ def take(connection: sqlite3.Connection, limit: float = LOCKED_LIMIT) -> bytes:
         copy.execute(f"PRAGMA page_size={page_size}")
         # One step: a copy in several steps would start again with every commit in between.
         connection.backup(copy, pages=-1, progress=still_in_time, sleep=_RETRY_LOCKED)
-        return copy.serialize()
+        return _complete(copy.serialize())
+
+
+def _complete(image: bytes) -> bytes:
+    """Take out of the header that a write-ahead log belongs to it: a copy has none, and SQLite would look for it.
+
+    Bases are the same whichever engine wrote the file; the next engine chooses its own way of writing.
+    """
+    if image[_FORMAT] != _WITH_LOG:
+        return image
+    return image[: _FORMAT.start] + _WITHOUT_LOG + image[_FORMAT.stop :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ _WRITER = """
 import sqlite3, sys, time
 database = sqlite3.connect(sys.argv[1], timeout=5, isolation_level=None)
 database.execute("PRAGMA synchronous=OFF")
+database.execute("PRAGMA journal_mode=" + sys.argv[2])
 database.execute("PRAGMA cache_size=5")  # spills dirty pages into the file in the middle of a transaction
 n = 0
 while True:
@@ -101,16 +102,19 @@ while True:
     database.execute("COMMIT")
     print(n, flush=True)
     time.sleep(0.003)  # the gap between two transactions of a busy engine
-    if len(sys.argv) > 2 and n >= int(sys.argv[2]):
+    if len(sys.argv) > 3 and n >= int(sys.argv[3]):
         break
 """
 
 
 class Writer:
-    """Another process that writes one transaction after the other, like an engine under load."""
+    """Another process that writes one transaction after the other, like an engine under load.
 
-    def __init__(self, path: Path, count: int | None = None) -> None:
-        arguments = [sys.executable, "-c", _WRITER, str(path), *([str(count)] if count else [])]
+    `mode`: SQLite's journal mode; neonize uses DELETE, the engine in Go WAL.
+    """
+
+    def __init__(self, path: Path, count: int | None = None, *, mode: str = "DELETE") -> None:
+        arguments = [sys.executable, "-c", _WRITER, str(path), mode, *([str(count)] if count else [])]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
     def wait(self) -> None:

@@ -85,12 +85,13 @@ async def counter_in(store: ObjectStore, name: str, ref: BaseRef) -> int:
     return int(first)
 
 
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 async def test_no_base_is_torn_while_another_process_writes_all_the_time(
-    keepers: Keepers, name: str, store: ObjectStore, heard: rig.Heard
+    keepers: Keepers, name: str, store: ObjectStore, heard: rig.Heard, mode: str
 ) -> None:
     keeper = keepers("a")
     database = await paired(keeper, name, filler=60)
-    writer = rig.Writer(database)
+    writer = rig.Writer(database, mode=mode)
     counters: dict[int, int] = {}
     try:
         while len(counters) < 12:
@@ -140,6 +141,27 @@ async def test_a_writer_killed_in_the_middle_of_a_transaction_hands_over_the_las
     assert await counter_in(store, name, newest) == 0
     moved = await keepers("b").prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=handover)
     assert (moved.outcome, moved.repair) == (PrepareOutcome.RESTORED, None)
+
+
+async def test_what_only_the_log_of_a_killed_engine_holds_is_handed_over(
+    keepers: Keepers, name: str, store: ObjectStore
+) -> None:
+    keeper, who = keepers("a"), rig.identity(name)
+    database = await paired(keeper, name)
+    writer = rig.Writer(database, mode="WAL")
+    assert writer.process.stdout is not None
+    for _ in range(20):
+        last = int(await asyncio.to_thread(writer.process.stdout.readline))
+    writer.kill()
+    assert os.path.lexists(f"{database}-wal")  # noqa: ASYNC240  a test may look at a file
+    handover = await keeper.release(who.uid, 60)
+    newest = (await stored(store, name))[0]
+    assert newest.seq == handover.seq
+    assert await counter_in(store, name, newest) >= last
+    moved = await keepers("b").prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=handover)
+    assert (moved.outcome, moved.repair) == (PrepareOutcome.RESTORED, None)
+    assert moved.database is not None
+    assert rig.counter(moved.database) >= last
 
 
 async def test_the_newest_state_is_stored_when_the_store_is_back(
