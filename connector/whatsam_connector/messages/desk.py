@@ -28,6 +28,8 @@ class Wish:
     """Rows it could send now."""
     in_hand: tuple[UUID, ...] = ()
     """Rows that it has sent already and that are being settled: they do not stand in the line any more."""
+    own_ids: bool = False
+    """The engine takes ids from us: each row gets its id with its first claim and keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from whatsam_connector.clock import Clock
+from whatsam_connector.engine.protocol import Capabilities
 from whatsam_connector.errors import DatabaseUnavailable
 from whatsam_connector.messages.desk import Claim, Desk, Wish
 from whatsam_connector.messages.prepared import MessagePreparer, PreparationFailed, PreparedMessage, Uploader
@@ -68,6 +69,11 @@ class OutgoingRows(SettledRows, Protocol):
 
 class Sender(Uploader, Protocol):
     """The engine, as the outbox uses it."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do; for the outbox: whether it takes message ids."""
+        ...
 
     async def send(self, uid: str, message: OutgoingMessage, timeout: float) -> SendResult:
         """Raises `EngineRefused`, `EngineUncertain` or `EngineGone`."""
@@ -223,7 +229,7 @@ class Outbox:
         await self._recover()
         engine = self._engine
         if engine is not None and self._may_work() and self._credit.may_send() is CreditVerdict.SEND:
-            claim = await self._claim()
+            claim = await self._claim(own_ids=engine.capabilities.own_message_ids)
             if claim.rows:
                 self._idle.clear()
                 try:
@@ -251,12 +257,13 @@ class Outbox:
                 await self._rows.put_back_lost(self._session, epoch=self._epoch, boot=self._boot, besides=besides)
         self._claims = _Claims.KNOWN
 
-    async def _claim(self) -> Claim:
+    async def _claim(self, *, own_ids: bool) -> Claim:
         wish = Wish(
             session=self._session,
             epoch=self._epoch,
             boot=self._boot,
             most=run_length(self._credit.room),
+            own_ids=own_ids,
             in_hand=self._results.unwritten,
         )
         self._claims = _Claims.LOST
@@ -290,7 +297,7 @@ class Outbox:
                 await self._rows.mark_uncertain(self._session, head.id)
                 self._uncertain()
             case Next.SETTLE:
-                await self._results.settle_by_receipt(head)
+                await self._results.settle_by_receipt(head, own_id=self._own_id(head))
             case Next.SEND_AGAIN:
                 await self._rows.put_back(self._session, [head.id], counted=True)
                 self._count("sent_again")
@@ -305,9 +312,15 @@ class Outbox:
             linked=self._engine is not None and self._may_work(),
             listened_for=self._listened_for(),
             credit=self._credit.may_send(),
-            receipt=self._receipts.settles(head) if head is not None and uncertain else None,
+            receipt=self._receipts.settles(head, own_id=self._own_id(head)) if head is not None and uncertain else None,
+            own_id=head is not None and self._own_id(head),
             send_again=self._send_again,
         )
+
+    def _own_id(self, row: OutRow) -> bool:
+        """Whether the row's id is one of ours, and the engine of now sends it under that id."""
+        engine = self._engine
+        return row.wa_id is not None and engine is not None and engine.capabilities.own_message_ids
 
     def _listened_for(self) -> float:
         return self._clock.monotonic() - self._receipts_from
@@ -408,7 +421,8 @@ class Outbox:
 
     async def _send(self, engine: Sender, row: OutRow, prepared: PreparedMessage) -> "_Went":
         """One claimed row through the engine. `BACK` leaves it to the caller to put it back."""
-        message = _outgoing(row, prepared)
+        own_id = row.wa_id if engine.capabilities.own_message_ids else None
+        message = OutgoingMessage(row_id=str(row.id), to=prepared.to, message=prepared.message, message_id=own_id)
         self._credit.sending(row.id)
         try:
             with tracing.span("message.send", parent=row.trace, attributes={"message.type": row.type}):
@@ -467,7 +481,3 @@ class _Went(Enum):
     BACK = "it did not leave: put it back with those behind it, and pause"
     LATER = "it did not leave and is put back: put those behind it back, too, and pause"
     NOBODY_KNOWS = "it is uncertain: put those behind it back, its fate comes first"
-
-
-def _outgoing(row: OutRow, prepared: PreparedMessage) -> OutgoingMessage:
-    return OutgoingMessage(row_id=str(row.id), to=prepared.to, message=prepared.message)

@@ -36,8 +36,13 @@ class UnknownReceipts:
         """The receipt for this id, which is known from now on."""
         return self._by_id.pop(wa_id, None)
 
-    def settles(self, row: OutRow) -> Receipt | None:
-        """The first unknown receipt from the row's chat that came after the row was claimed."""
+    def settles(self, row: OutRow, *, own_id: bool = False) -> Receipt | None:
+        """The first unknown receipt from the row's chat that came after the row was claimed.
+
+        `own_id`: the row's id is the one that it was sent under, so only a receipt for that id counts.
+        """
+        if own_id and row.wa_id is not None:
+            return self._by_id.get(row.wa_id)
         since: datetime | None = row.claimed_at
         for receipt in self._by_id.values():
             if same_chat(row.chat, receipt) and (since is None or receipt.at >= since - _SKEW):

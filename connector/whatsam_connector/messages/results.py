@@ -99,9 +99,9 @@ class Results:
         self._count("failed")
         self._waiters.settled(row.id, MessageView(row.id, "failed", None, None, error))
 
-    async def settle_by_receipt(self, row: OutRow) -> None:
+    async def settle_by_receipt(self, row: OutRow, *, own_id: bool) -> None:
         """A receipt proves that an uncertain message arrived, if there is one."""
-        receipt = self._receipts.settles(row)
+        receipt = self._receipts.settles(row, own_id=own_id)
         if receipt is None:
             return
         await self._rows.sent(self._session, row.id, wa_id=receipt.wa_id, status="sent", at=receipt.at)

@@ -51,6 +51,8 @@ class OutRow:
     """The chat's timer of disappearing messages; 0: off."""
     trace: str | None = None
     """W3C `traceparent` of the call that accepted it."""
+    wa_id: str | None = None
+    """The id that it has at WhatsApp, fixed before its first attempt by an engine that takes ids from us; else None."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Next(Enum):
     WAIT_FOR_RECEIPT = "its fate is open: wait for a receipt, for a bounded time"
     MARK_UNCERTAIN = "somebody had it in hand and is gone: its fate is open"
     SETTLE = "a receipt tells that it arrived"
-    SEND_AGAIN = "no receipt came in time: put it back"
+    SEND_AGAIN = "no receipt came in time, or its id makes a second attempt harmless: put it back"
     GIVE_UP = "its fate was left open too often, or once too often for its owner: fail it"
     CLAIM = "claim it and send it"
 
@@ -91,7 +93,9 @@ class Line:
     """Seconds in which receipts could come: since the offline queue was read, or since the head's fate is open."""
     credit: CreditVerdict
     receipt: Receipt | None
-    """An unknown receipt from the head's chat that is not older than its claim, if there is one."""
+    """One that settles the head: for its own id if it has one, else an unknown one from its chat, after its claim."""
+    own_id: bool = False
+    """The head went out under an id of ours, and would again: whoever has it already knows it by that id."""
     send_again: bool = True
     """Whether the session's owner would rather have a message twice than not at all."""
 
@@ -108,9 +112,10 @@ def judge(head: OutRow | None, line: Line) -> Next:  # noqa: PLR0911  # a table
                 return Next.SETTLE
             if not line.linked:
                 return Next.WAIT_FOR_LINK
-            if line.listened_for < UNCERTAIN_WAIT:
+            again = line.send_again and head.attempts < MOST_ATTEMPTS
+            if line.listened_for < UNCERTAIN_WAIT and not (line.own_id and again):
                 return Next.WAIT_FOR_RECEIPT
-            return Next.SEND_AGAIN if line.send_again and head.attempts < MOST_ATTEMPTS else Next.GIVE_UP
+            return Next.SEND_AGAIN if again else Next.GIVE_UP
         case OutStatus.PENDING:
             if not line.linked:
                 return Next.WAIT_FOR_LINK

@@ -4,6 +4,8 @@ What makes it safe
 - Whoever runs a session with a device stores a base under its own epoch *before* its engine starts. So the newest
   epoch in the store is the newest epoch that ran, and a local file is the newest state exactly when no later epoch
   is in the store.
+- That holds while the machine runs: an engine need not wait for the disk at every change, so after a power cut a file
+  may be whole and still older than what was stored. Then the store's newest base is taken, and repaired.
 - A holder never has more sends than its credit that are not in its newest base. So a restore that is not proven
   clean is behind by a known number of steps at most, and the repair moves further than that.
 """
@@ -53,6 +55,8 @@ class LocalState:
     tenant: str
     jid: str | None
     sound: bool
+    machine_ran_on: bool = True
+    """Whether the machine has been running since. After a power cut the file may lack what was written last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,9 @@ def _local(claim: Claim, local: LocalState, newest: BaseRef | None) -> Plan | No
         return None
     if claim.handover is not None and claim.handover.epoch > local.epoch:
         return None
-    if newest is None and claim.epoch > local.epoch + 1:
+    if newest is not None and not local.machine_ran_on:
+        return None
+    if newest is None and (claim.epoch > local.epoch + 1 or not local.machine_ran_on):
         # Others may have run in between; what they stored is gone, so nothing says how far this file is behind.
         return Plan(
             PrepareOutcome.LOCAL,

@@ -2,8 +2,8 @@
 
 `meta.json` says under which epoch the database was prepared. It is removed before the database is touched and written
 after it, so whatever moment a process is killed in, a file with a meta is whole and a file without one is not used.
-A machine that loses power may tear both; a torn meta is not read and a torn database does not pass SQLite's check, and
-what is old but whole is older than the start base in the store, so the store wins.
+A machine that loses power may tear both; a torn meta is not read, a torn database does not pass SQLite's check, and
+what is whole may be old: the meta names the machine's boot, and a file of an earlier one gives way to the store.
 """
 
 import os
@@ -19,6 +19,7 @@ from whatsam_connector.state.errors import BaseDamaged
 from whatsam_connector.state.snapshot import Contents, contents_of_file
 from whatsam_core.resources.base import WireModel
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SIDE_FILES = ("-journal", "-wal", "-shm")
 
 
@@ -30,6 +31,16 @@ class Meta(WireModel):
     epoch: int
     boot: str
     jid: str | None = None
+    machine: str = ""
+    """The machine's boot in which this was written."""
+
+
+def machine_boot() -> str:
+    """Names the time from one start of this machine's kernel to the next; empty when the kernel does not tell."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from whatsam_connector.state.decision import Advance, Claim, LocalState, Plan, R
 from whatsam_connector.state.envelope import BaseHeader, read_header
 from whatsam_connector.state.errors import BaseDamaged, DataKeyUnusable, EngineTooOld, FormatError
 from whatsam_connector.state.keyring import KeyRing
-from whatsam_connector.state.local_files import Meta, SessionFiles
+from whatsam_connector.state.local_files import Meta, SessionFiles, machine_boot
 from whatsam_connector.state.records import (
     STARTABLE,
     Prepared,
@@ -128,7 +128,7 @@ class Preparation:
                 jid, sound = found.jid, found.schema_compat <= self.environment.supported_schema
         except BaseDamaged:
             sound = False
-        return LocalState(meta.epoch, meta.boot, meta.tenant, jid, sound)
+        return LocalState(meta.epoch, meta.boot, meta.tenant, jid, sound, meta.machine == machine_boot() != "")
 
     def _judge(self, ref: BaseRef, sealed: bytes, key: DataKey | None) -> SeenBase:
         header: BaseHeader | None = None
@@ -172,6 +172,7 @@ class Preparation:
                 epoch=self.claim.epoch,
                 boot=self.claim.boot,
                 jid=found.jid if found else None,
+                machine=machine_boot(),
             )
         )
         return report

@@ -22,7 +22,9 @@ _OURS = (
     "select keys.wa_id, messages.id, messages.at, messages.status from message_keys as keys "
     "join messages on messages.id = keys.id and messages.at = keys.at and messages.session = $1 "
     "and ($3::text is null or messages.tenant = $3) where keys.session = $1 and keys.direction = 'out' "
-    "and keys.chat = '' and keys.wa_id = any($2::text[]) order by messages.id for update of messages"
+    "and keys.chat = '' and keys.wa_id = any($2::text[]) "
+    # One that is under way has its id already, where the engine takes ids; its receipt settles it or waits for its end.
+    "and messages.status not in ('pending', 'sending', 'uncertain') order by messages.id for update of messages"
 )
 _ADVANCE = (
     "update messages set status = given.status, updated_at = now() "

@@ -25,7 +25,13 @@ CHANNEL = "whatsam_messages"
 
 _OPEN = "('pending', 'sending', 'uncertain')"
 
-_COLUMNS = "m.id, m.chat, m.type, m.body, m.status, m.attempts, m.updated_at, m.trace"
+_COLUMNS = "m.id, m.chat, m.type, m.body, m.status, m.attempts, m.updated_at, m.trace, m.wa_id"
+
+_OWN_ID = "'3EB0' || upper(left(encode(sha256(uuid_send(m.id)), 'hex'), 18))"
+"""A row's id at WhatsApp, for engines that take one: made of the row's own, so that each attempt has the same.
+
+The form is that of WhatsApp's web client (whatsmeow, `GenerateMessageID`).
+"""
 
 _EPHEMERAL = "(select c.ephemeral_seconds from chats c where c.session = m.session and c.chat = m.chat) as ephemeral"
 
@@ -36,10 +42,10 @@ where o.session = $1 and m.status in {_OPEN} order by o.seq limit 1
 
 _CLAIM_RUNS = f"""
 with line as materialized (
-    select w.number, w.epoch, row_number() over (partition by w.number order by o.seq) as place, m.at, m.session,
-           {_COLUMNS}, {_EPHEMERAL}
-    from unnest($1::text[], $2::bigint[], $3::text[], $4::int[])
-        with ordinality as w(session, epoch, boot, most, number)
+    select w.number, w.epoch, w.own_ids, row_number() over (partition by w.number order by o.seq) as place,
+           m.at, m.session, {_COLUMNS}, {_EPHEMERAL}
+    from unnest($1::text[], $2::bigint[], $3::text[], $4::int[], $6::boolean[])
+        with ordinality as w(session, epoch, boot, most, own_ids, number)
     cross join lateral (
         select seq, id, at from open_messages where session = w.session and id <> all ($5::uuid[])
         order by seq limit w.most
@@ -50,11 +56,13 @@ with line as materialized (
         (select min(other.place) from line other where other.number = line.number and other.status <> 'pending'), 1000)
 ), claimed as (
     update messages as m set status = 'sending', epoch = free.epoch, boot = ($3::text[])[free.number],
-        attempts = m.attempts + 1, error = null, updated_at = now()
+        attempts = m.attempts + 1, error = null, updated_at = now(),
+        wa_id = case when free.own_ids then {_OWN_ID} else m.wa_id end
     from free where m.id = free.id and m.at = free.at and m.status = 'pending'
-    returning m.id
+    returning m.id, m.wa_id
 )
-select line.*, claimed.id is not null as claimed from line left join claimed on claimed.id = line.id
+select line.*, claimed.id is not null as claimed, claimed.wa_id as fixed_id
+from line left join claimed on claimed.id = line.id
 order by line.number, line.place
 """
 
@@ -106,6 +114,7 @@ class OutgoingMessages:
                 [wish.boot for wish in wishes],
                 [wish.most for wish in wishes],
                 in_hand,
+                [wish.own_ids for wish in wishes],
             )
         lines: list[list[asyncpg.Record]] = [[] for _ in wishes]
         for row in rows:
@@ -214,11 +223,11 @@ def _claim_of(line: Sequence[asyncpg.Record]) -> tuple[Claim, list[UUID]]:
     count = next((number for number, row in enumerate(line) if not row["claimed"]), len(line))
     strays = [row["id"] for row in line[count:] if row["claimed"]]
     if count:
-        return Claim(rows=tuple(_open_row(row) for row in line[:count])), strays
+        return Claim(rows=tuple(_open_row(row, row["fixed_id"]) for row in line[:count])), strays
     return Claim(head=_open_row(line[0]) if line else None), strays
 
 
-def _open_row(row: asyncpg.Record) -> OutRow:
+def _open_row(row: asyncpg.Record, fixed_id: str | None = None) -> OutRow:
     body = row["body"]
     parsed = json.loads(body) if isinstance(body, str) else body
     return OutRow(
@@ -229,6 +238,7 @@ def _open_row(row: asyncpg.Record) -> OutRow:
         status=OutStatus(row["status"]),
         attempts=row["attempts"],
         claimed_at=row["updated_at"],
+        wa_id=fixed_id or row["wa_id"],
         ephemeral_seconds=row["ephemeral"] or 0,
         trace=row["trace"],
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from connector_virtual import VirtualClock
 
+from whatsam_connector.engine.protocol import Capabilities
 from whatsam_connector.errors import ProxyUnusable
 from whatsam_connector.journal import Position
 from whatsam_connector.lease.verdict import Answer
@@ -126,6 +127,7 @@ class FakeEngine:
         self.outcome: list[Exception] = []
         self.hangs = False
         self.pause = 0.02
+        self.capabilities = Capabilities(own_message_ids=False, ack_after_persist=False, passkey=False)
         self._fence: asyncio.TimerHandle | None = None
         self._arm(deadline)
 

@@ -72,6 +72,8 @@ class FakeRows:
         for wish in wishes:
             line = [row for row in self.rows if row.status in OPEN and row.id not in wish.in_hand][: wish.most]
             count = next((number for number, row in enumerate(line) if row.status != "pending"), len(line))
+            for row in line[:count]:
+                row.wa_id = f"OWN-{row.id}" if wish.own_ids else row.wa_id
             claims.append(Claim(tuple(_out(row) for row in line[:count]), None if count or not line else _out(line[0])))
             for row in line[:count]:
                 self._take(row, wish.epoch)
@@ -174,7 +176,7 @@ class FakeRows:
         known: set[str] = set()
         for receipt in receipts:
             for row in self.rows:
-                if row.wa_id == receipt.wa_id:
+                if row.wa_id == receipt.wa_id and row.status not in OPEN:
                     known.add(receipt.wa_id)
                     if not (row.status == "read" and receipt.status == "delivered"):
                         row.status = receipt.status
@@ -196,7 +198,9 @@ class FakeRows:
 def _out(row: FakeRow) -> OutRow:
     status = OutStatus(row.status)
     body = {"text": row.text}
-    return OutRow(row.id, row.chat, row.type, body, status, row.attempts, row.updated_at, trace=row.trace)
+    return OutRow(
+        row.id, row.chat, row.type, body, status, row.attempts, row.updated_at, trace=row.trace, wa_id=row.wa_id
+    )
 
 
 @dataclass

@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whatsam_connector.content import schema
+from whatsam_connector.engine.protocol import Capabilities
 from whatsam_connector.errors import DatabaseUnavailable
 from whatsam_connector.messages.desk import Desk, SentRow
 from whatsam_connector.messages.outbox import Outbox
 from whatsam_connector.messages.receipts import UnknownReceipts
-from whatsam_connector.messages.rules import LONGEST_RUN
+from whatsam_connector.messages.rules import LONGEST_RUN, UNCERTAIN_WAIT
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.state import SendCredit
 from whatsam_connector.supervision import EngineRefused, EngineUncertain, OutgoingMessage, SendResult
@@ -54,8 +55,15 @@ class Engine:
     """WhatsApp behind an engine: takes messages, and may answer badly."""
 
     events: Events
+    own_ids: bool = False
     taken: list[str] = field(default_factory=list[str])
+    ids: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """The ids under which WhatsApp got each text."""
     busy: int = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(own_message_ids=self.own_ids, ack_after_persist=self.own_ids, passkey=False)
 
     async def send(self, uid: str, message: OutgoingMessage, timeout: float) -> SendResult:
         text = schema.parse(message.message).conversation
@@ -72,11 +80,13 @@ class Engine:
                 case wrong:
                     await asyncio.sleep(0.01)
                     self.taken.append(text)
+                    wa_id = message.message_id or f"WA{len(self.taken)}"
+                    self.ids.setdefault(text, set()).add(wa_id)
                     if wrong == "taken":
                         raise EngineUncertain("no word, but taken")
                     if wrong in ("after", "lost"):
                         await self.events.die()
-            return SendResult(f"WA{len(self.taken)}", VirtualClock().now())
+            return SendResult(wa_id, VirtualClock().now())
         finally:
             self.busy -= 1
 
@@ -173,10 +183,12 @@ async def live(table: Table, epoch: int, engine: Engine, preparing: FakePreparin
         table.events.dead.clear()
 
 
-def play(kinds: list[str], at: int, what: str, settling: float = 0.0) -> tuple[Table, Engine, Events]:
+def play(
+    kinds: list[str], at: int, what: str, settling: float = 0.0, *, own_ids: bool = False
+) -> tuple[Table, Engine, Events]:
     """A line of messages, and one thing that goes wrong at step `at`."""
     events = Events(at, what)
-    table, engine = Table(events, settling), Engine(events)
+    table, engine = Table(events, settling), Engine(events, own_ids)
 
     async def story() -> None:
         for number, kind in enumerate(kinds):
@@ -201,6 +213,9 @@ def check(table: Table, engine: Engine, events: Events) -> None:
     first = list(dict.fromkeys(engine.taken))
     assert first == texts, "order of the rows"
     assert len(doubled) <= 2, "more than one result was unwritten while another message was under way"
+    if engine.own_ids:
+        assert all(len(ids) == 1 for ids in engine.ids.values()), "a second attempt under another id"
+        assert [row.wa_id for row in table.rows] == [next(iter(engine.ids[text])) for text in texts]
 
 
 @settings(max_examples=80, deadline=None)
@@ -209,17 +224,53 @@ def check(table: Table, engine: Engine, events: Events) -> None:
     at=st.integers(0, 60),
     what=st.sampled_from(["before", "after", "lost", "refused", "uncertain", "taken"]),
     settling=st.sampled_from([0.0, 0.02, 0.3]),
+    own_ids=st.booleans(),
 )
-def test_nothing_is_lost_or_doubled_whatever_ends_when(kinds: list[str], at: int, what: str, settling: float) -> None:
-    check(*play(kinds, at, what, settling))
+def test_nothing_is_lost_or_doubled_whatever_ends_when(
+    kinds: list[str], at: int, what: str, settling: float, own_ids: bool
+) -> None:
+    check(*play(kinds, at, what, settling, own_ids=own_ids))
 
 
+@pytest.mark.parametrize("own_ids", [False, True])
 @pytest.mark.parametrize(("what", "settling"), [("before", 0.0), ("after", 0.3), ("lost", 0.3)])
-def test_every_step_of_a_full_run(what: str, settling: float) -> None:
+def test_every_step_of_a_full_run(what: str, settling: float, own_ids: bool) -> None:
     kinds = ["text"] * (LONGEST_RUN + 2)
-    _table, _engine, events = play(kinds, -1, "", settling)
+    _table, _engine, events = play(kinds, -1, "", settling, own_ids=own_ids)
     for at in range(events.count):
-        check(*play(kinds, at, what, settling))
+        check(*play(kinds, at, what, settling, own_ids=own_ids))
+
+
+def test_an_id_of_its_own_ends_an_uncertain_message_without_a_wait() -> None:
+    events = Events()
+    table, engine = Table(events), Engine(events, own_ids=True)
+
+    async def story() -> None:
+        row = table.add("message 0", status="uncertain")
+        row.attempts, row.epoch, row.wa_id = 1, 1, f"OWN-{row.id}"
+        began = asyncio.get_running_loop().time()
+        assert await live(table, 2, engine, FakePreparing())
+        assert asyncio.get_running_loop().time() - began < UNCERTAIN_WAIT / 2
+
+    run(story())
+    assert engine.taken == ["message 0"]
+    assert table.rows[0].wa_id in engine.ids["message 0"]
+
+
+def test_what_another_engine_left_uncertain_waits_for_its_receipt_first() -> None:
+    """It went out under an id that nobody knows; sending it under one of ours at once would make it two."""
+    events = Events()
+    table, engine = Table(events), Engine(events, own_ids=True)
+
+    async def story() -> None:
+        row = table.add("message 0", status="uncertain")
+        row.attempts, row.epoch = 1, 1
+        began = asyncio.get_running_loop().time()
+        assert await live(table, 2, engine, FakePreparing())
+        assert asyncio.get_running_loop().time() - began >= UNCERTAIN_WAIT
+
+    run(story())
+    assert engine.taken == ["message 0"]
 
 
 def test_rows_that_a_dead_worker_never_sent_wait_once_and_not_one_after_the_other() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
 from whatsam_connector.journal import InboundMessage, InboundReceipt, InboundUndecryptable, ReceiptKind, Writer
 from whatsam_connector.journal.payload import from_payload
 from whatsam_connector.messages.batch import Batch, NewMessage, ReceiptFor, Recorded
+from whatsam_connector.messages.desk import Wish
 from whatsam_connector.messages.inbox import Inbox
 from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.leftovers import take_over_for_ever
@@ -100,6 +102,33 @@ async def test_a_message_is_claimed_once(sql: asyncpg.Connection, table: Message
     message = await add(sql, "wanted")
     claims = await asyncio.gather(*(table.claim(SESSION, message, epoch=epoch, boot="b") for epoch in range(8)))
     assert claims.count(True) == 1
+
+
+async def test_a_message_has_one_id_of_its_own_for_all_attempts(sql: asyncpg.Connection, table: MessageTable) -> None:
+    first, second = await add(sql, "first"), await add(sql, "second")
+    wish = Wish(SESSION, 1, "b", most=8, own_ids=True)
+    (claim,) = await table.claim_runs([wish])
+    ids = [row.wa_id for row in claim.rows]
+    assert [row.id for row in claim.rows] == [first, second]
+    assert all(re.fullmatch("3EB0[0-9A-F]{18}", wa_id or "") for wa_id in ids)
+    assert len(set(ids)) == 2
+    # While it is under way, a receipt for it is left to the outbox.
+    assert await table.advance(SESSION, [ReceiptFor(str(ids[0]), "delivered")]) == frozenset()
+    await table.mark_uncertain(SESSION)
+    head = await table.head(SESSION)
+    assert head is not None
+    assert head.wa_id == ids[0]
+    await table.put_back(SESSION, [first, second], counted=True)
+    (again,) = await table.claim_runs([wish])
+    assert [row.wa_id for row in again.rows] == ids
+    assert await table.sent(SESSION, first, wa_id=str(ids[0]), status="sent", at=NOW)
+    assert await table.advance(SESSION, [ReceiptFor(str(ids[0]), "delivered")]) == {ids[0]}
+
+
+async def test_an_engine_that_chooses_ids_itself_gets_none(sql: asyncpg.Connection, table: MessageTable) -> None:
+    await add(sql, "first")
+    (claim,) = await table.claim_runs([Wish(SESSION, 1, "b", most=8)])
+    assert [row.wa_id for row in claim.rows] == [None]
 
 
 async def test_a_settled_message_never_goes_back(sql: asyncpg.Connection, table: MessageTable) -> None:

@@ -1,5 +1,6 @@
 """The rules of the outbox: what becomes of the head of the line, and which receipts settle it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -43,6 +44,7 @@ lines = st.builds(
     credit=st.sampled_from(CreditVerdict),
     receipt=st.sampled_from([None, receipt()]),
     send_again=st.booleans(),
+    own_id=st.booleans(),
 )
 heads = st.builds(row, st.sampled_from(OutStatus), attempts=st.integers(0, 10))
 
@@ -61,7 +63,7 @@ def test_a_message_with_an_open_fate_is_sent_again_only_after_the_wait(head: Out
         assert head.status is OutStatus.UNCERTAIN
         assert line.receipt is None
         assert line.linked
-        assert line.listened_for >= UNCERTAIN_WAIT
+        assert line.listened_for >= UNCERTAIN_WAIT or (line.own_id and judge(head, line) is Next.SEND_AGAIN)
 
 
 @given(heads, lines)
@@ -125,6 +127,17 @@ def test_a_receipt_from_before_the_claim_settles_nothing() -> None:
     found = receipts.settles(row(OutStatus.UNCERTAIN))
     assert found is not None
     assert found.wa_id == "NEW"
+
+
+def test_a_message_with_an_id_of_its_own_is_settled_by_that_id_alone() -> None:
+    receipts = UnknownReceipts()
+    mine = replace(row(OutStatus.UNCERTAIN), wa_id="MINE")
+    receipts.put(receipt("ANOTHER", at=NOW + timedelta(seconds=1)))
+    assert receipts.settles(mine, own_id=True) is None
+    receipts.put(receipt("MINE", at=NOW + timedelta(seconds=1)))
+    found = receipts.settles(mine, own_id=True)
+    assert found is not None
+    assert found.wa_id == "MINE"
 
 
 def test_of_two_receipts_the_further_one_counts() -> None:
