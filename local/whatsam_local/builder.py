@@ -45,6 +45,8 @@ class GoProgram:
     """Flags of the linker."""
     added: tuple[Path, ...] = ()
     """Go files from elsewhere that are compiled into the main package, as if they lay there."""
+    replaced: tuple[tuple[str, Path], ...] = ()
+    """Go files of the module, relative to `sources`, in whose place others from elsewhere are compiled."""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -67,6 +69,8 @@ class Builder:
             digest.update(f"{path.relative_to(program.sources)}\0".encode() + path.read_bytes() + b"\0")
         for path in program.added:
             digest.update(f"+{path.name}\0".encode() + path.read_bytes() + b"\0")
+        for place, path in program.replaced:
+            digest.update(f"={place}\0".encode() + path.read_bytes() + b"\0")
         told = (program.package, program.flags, sorted(_ENVIRONMENT.items()), platform.machine())
         digest.update(repr(told).encode())
         return self._cache / f"{program.name}-{digest.hexdigest()[:16]}" / program.name
@@ -117,12 +121,13 @@ class Builder:
         step.note = f"{compiled} of {packages} packages compiled"
 
     def _overlay(self, folder: Path) -> tuple[str, ...]:
-        """Nothing is written into the sources: Go is told to see the added files there."""
+        """Nothing is written into the sources: Go is told to see the other files there."""
         program = self._program
-        if not program.added:
+        if not program.added and not program.replaced:
             return ()
         package = (program.sources / program.package).resolve()
         replaced = {str(package / path.name): str(path.resolve()) for path in program.added}
+        replaced |= {str((program.sources / place).resolve()): str(path.resolve()) for place, path in program.replaced}
         file = folder / "overlay.json"
         file.write_text(json.dumps({"Replace": replaced}))
         return (f"-overlay={file}",)

@@ -1,5 +1,6 @@
 """Which programs of this checkout are built, and in which variants. Called by `up`, `build` and by tests."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from whatsam_local.settings import LocalSettings
 KUBERNETES = "v1.36.3"
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _VARIANT = "whatsam-engine-for-the-simulator"
+_FAULTY = "whatsam-engine-with-faulty-files"
 
 
 def control_plane(checkout: Path) -> GoProgram:
@@ -47,6 +49,17 @@ def engine(checkout: Path, *, simulator: bool) -> GoProgram:
     )
 
 
+def faulty_engine(checkout: Path) -> GoProgram:
+    """The engine for the simulator, with a journal whose disk can be told to be slow, full, broken or without power."""
+    hooks = checkout / "simulator" / "whatsam_simulator" / "hook"
+    return replace(
+        engine(checkout, simulator=True),
+        name=_FAULTY,
+        described="the engine in Go with a disk that fails on demand (75-150 seconds the first time)",
+        replaced=(("internal/journal/files.go", hooks / "journal_files.go"),),
+    )
+
+
 def build(program: GoProgram, reporter: Reporter) -> Path:
     """The binary of a program, from the cache or built now. Raises BuildFailedError."""
     return Builder(program, cache_directory(LocalSettings.load().cache_home)).ensure(reporter)
@@ -55,5 +68,15 @@ def build(program: GoProgram, reporter: Reporter) -> Path:
 @cache
 def simulator_engine() -> Path:
     """For tests: the engine that speaks to the simulator, built on first use. Raises BuildFailedError."""
+    return _built(engine(Layout.find().checkout, simulator=True))
+
+
+@cache
+def engine_with_faulty_files() -> Path:
+    """For tests: `faulty_engine`, built on first use. Raises BuildFailedError."""
+    return _built(faulty_engine(Layout.find().checkout))
+
+
+def _built(program: GoProgram) -> Path:
     with Reporter(Console(stderr=True, highlight=False)) as reporter:
-        return build(engine(Layout.find().checkout, simulator=True), reporter)
+        return build(program, reporter)

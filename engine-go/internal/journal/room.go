@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // Room says what to do with a session's inbound. Its text is told to the supervisor.
@@ -82,13 +80,4 @@ func unacknowledged(folder string) (int64, error) {
 		}
 	}
 	return max(total, 0), nil
-}
-
-// freeBytes is the space on the disk of folder that this user may take.
-func freeBytes(folder string) (int64, error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(folder, &disk); err != nil {
-		return 0, err
-	}
-	return int64(disk.Bavail) * disk.Frsize, nil
 }

@@ -46,7 +46,7 @@ type Writer struct {
 // Open creates the folder if needed, takes the lock, and opens a segment of its own. It fails with ErrBusy while another writer lives, and
 // with ErrFailed when the disk refuses.
 func Open(folder string, limits Limits) (*Writer, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := makeFolder(folder); err != nil {
 		return nil, failed(err)
 	}
 	lock, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
@@ -125,7 +125,7 @@ func (writer *Writer) Append(record Record) (Position, error) {
 			return Position{}, failed(err)
 		}
 	}
-	if _, err = writer.file.Write(framed); err != nil {
+	if err = writeFile(writer.file, framed); err != nil {
 		// What is in the file now may be half a record: anything behind it would never be read.
 		writer.broken = true
 		return Position{}, failed(err)
@@ -156,12 +156,16 @@ func (writer *Writer) Sync() (Position, error) {
 // sync is called with committing held, so that the file stays what it is: rotate and Close take that lock too.
 func (writer *Writer) sync() (Position, error) {
 	writer.appending.Lock()
-	file, position, closed := writer.file, writer.position, writer.closed
+	file, position, closed, broken := writer.file, writer.position, writer.closed, writer.broken
 	writer.appending.Unlock()
-	if closed || !before(writer.synced, position) {
+	switch {
+	case broken:
+		// The kernel tells of a failed sync once: the next one may succeed although the data is gone.
+		return Position{}, fmt.Errorf("%w: it failed before", ErrFailed)
+	case closed || !before(writer.synced, position):
 		return position, nil
 	}
-	if err := unix.Fdatasync(int(file.Fd())); err != nil {
+	if err := syncFile(file); err != nil {
 		writer.appending.Lock()
 		writer.broken = true
 		writer.appending.Unlock()
@@ -200,15 +204,15 @@ func (writer *Writer) Close() error {
 	}
 	writer.closed = true
 	if err == nil && before(writer.synced, writer.position) {
-		err = writer.syncFile()
+		err = writer.syncLast()
 	}
 	_ = writer.file.Close()
 	_ = writer.lock.Close()
 	return err
 }
 
-func (writer *Writer) syncFile() error {
-	if err := unix.Fdatasync(int(writer.file.Fd())); err != nil {
+func (writer *Writer) syncLast() error {
+	if err := syncFile(writer.file); err != nil {
 		writer.broken = true
 		return failed(err)
 	}
@@ -218,7 +222,7 @@ func (writer *Writer) syncFile() error {
 
 // rotate begins the next segment. The old one is synced first: positions in the new one say that it was.
 func (writer *Writer) rotate() error {
-	if err := unix.Fdatasync(int(writer.file.Fd())); err != nil {
+	if err := syncFile(writer.file); err != nil {
 		return err
 	}
 	number := writer.position.Segment + 1
@@ -238,32 +242,35 @@ func (writer *Writer) rotate() error {
 	return nil
 }
 
+// makeFolder creates the journal's folder if needed, in a way that survives a power cut.
+func makeFolder(folder string) error {
+	if _, err := os.Stat(folder); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(folder))
+}
+
 func createSegment(folder string, number int64) (*os.File, error) {
-	file, err := os.OpenFile(segmentPath(folder, number), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	path := segmentPath(folder, number)
+	file, err := createFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = file.WriteString(Header); err == nil {
-		err = file.Sync()
+	if err = writeFile(file, []byte(Header)); err == nil {
+		err = syncFile(file)
 	}
 	if err == nil {
 		err = syncFolder(folder)
 	}
 	if err != nil {
 		_ = file.Close()
+		_ = os.Remove(path) // nothing is in it: a full disk shall not fill with the beginnings of journals
 		return nil, err
 	}
 	return file, nil
-}
-
-// syncFolder makes names in a folder durable: a new file survives a power cut only after this.
-func syncFolder(folder string) error {
-	opened, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = opened.Close() }()
-	return opened.Sync()
 }
 
 func before(one, other Position) bool {
