@@ -9,7 +9,8 @@ import psutil
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.errors import DriverError
 
-_ENGINE = "whatsam_connector.engine"
+_ENGINES = ("whatsam_connector.engine", "whatsam-engine")
+"""What the command line of an engine process contains: neonize's, and that of the program in Go."""
 _MIB = 2**20
 
 
@@ -40,7 +41,14 @@ class Worker:
 
     def engines(self) -> list[psutil.Process]:
         """Engine processes, a warm spare included."""
-        return [process for process in self.everything() if _is_engine(process)]
+        return [process for process in self.everything() if is_engine(process)]
+
+    def fullest_engine(self) -> psutil.Process:
+        """The engine with the most sessions: each holds its file and its journal. Raises `DriverError`."""
+        engines = self.engines()
+        if not engines:
+            raise DriverError(f"{self.pod} has no engine")
+        return max(engines, key=lambda engine: engine.num_fds())
 
     def pss(self) -> float:
         """Memory of everything in MiB: pages that are shared count in parts."""
@@ -90,9 +98,10 @@ class OpenFolder:
         os.close(self._descriptor)
 
 
-def _is_engine(process: psutil.Process) -> bool:
+def is_engine(process: psutil.Process) -> bool:
+    """Whether it runs sessions, or waits to."""
     try:
-        return any(_ENGINE in word for word in process.cmdline())
+        return any(name in word for word in process.cmdline()[:3] for name in _ENGINES)
     except psutil.NoSuchProcess:
         return False
 

@@ -15,16 +15,28 @@ from datetime import UTC, datetime
 
 from bench.bare import bare_gateway
 from bench.harness import Figure, figure
-from bench.scenarios.support import bench_fleet, holder_of, pair_in_groups, restart_worker, wait_until_merged
+from bench.scenarios.support import (
+    SPARES,
+    bench_fleet,
+    engines,
+    holder_of,
+    named,
+    pair_in_groups,
+    restart_worker,
+    wait_until_merged,
+)
 from bench.workers import Worker
-from whatsam_core.resources import Phase
+from whatsam_core.resources import Engine, Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.errors import WaitedTooLong
 from whatsam_local.driver.fleet import Fleet
 
 STEPS = (1, 25, 50, 100)
 HELD = 200
-COHORT = 50
+COHORT = {Engine.NEONIZE: 50, Engine.WHATSMEOW: 200}
+"""Sessions to a process: with the engine in Go all of a worker's."""
+MEMORY_GOAL = {Engine.NEONIZE: 3.0, Engine.WHATSMEOW: 1.5}
+PROCESSOR_GOAL = {Engine.NEONIZE: 0.05, Engine.WHATSMEOW: 0.02}
 IDLE = 60.0
 """Seconds over which idle processor time is measured."""
 SETTLE = 35.0
@@ -33,41 +45,52 @@ minute."""
 
 
 def measure(cluster: RunningCluster) -> list[Figure]:
+    """Each engine in a worker of its own, one after the other; the baseline beside them, once."""
+    figures: list[Figure] = []
+    for engine in engines():
+        figures += named(engine, _filled_up(cluster, engine))
+    return figures + _bare()
+
+
+def _filled_up(cluster: RunningCluster, engine: Engine) -> list[Figure]:
     """One worker that fills up step by step; after each step its sessions are started anew, as after a rollout."""
     figures: list[Figure] = []
     minutes = float(os.environ.get("BENCH_HOLD_MINUTES", "10"))
-    with bench_fleet(cluster, HELD, 1, cohortSize=COHORT, sessionsPerWorker=HELD) as fleet:
+    spec = {"engine": engine.value, "cohortSize": COHORT[engine], "sessionsPerWorker": HELD}
+    with bench_fleet(cluster, HELD, 1, **spec) as fleet:
         paired = 0
         for step in STEPS:
             pair_in_groups(fleet, fleet.members[paired:step])
             paired = step
             names = fleet.names[:step]
             restart_worker(cluster, fleet, names)
-            figures += _memory(cluster, fleet, names)
+            figures += _memory(cluster, fleet, engine, names)
         worker = Worker(cluster, holder_of(fleet, fleet.names[:paired]))
         began, used = time.monotonic(), worker.processor_seconds()
         time.sleep(IDLE)
         share = (worker.processor_seconds() - used) / (time.monotonic() - began)
-        figures.append(figure("cpu_percent_per_session", "%", [100 * share / paired], goal=0.05, digits=3))
+        figures.append(
+            figure("cpu_percent_per_session", "%", [100 * share / paired], goal=PROCESSOR_GOAL[engine], digits=3)
+        )
         pair_in_groups(fleet, fleet.members[paired:])
         restart_worker(cluster, fleet)
-        figures += _memory(cluster, fleet, fleet.names)
+        figures += _memory(cluster, fleet, engine, fleet.names)
         lost, planned = _hold(cluster, fleet, minutes)
         figures += [
             figure(f"lost_while_{HELD}_held", "count", [lost], goal=0, digits=0),
             figure("planned_reconnects_while_held", "count", [planned], digits=0),
             figure("held_minutes", "min", [minutes], digits=1),
         ]
-    return figures + _bare()
+    return figures
 
 
-def _memory(cluster: RunningCluster, fleet: Fleet, names: list[str]) -> list[Figure]:
+def _memory(cluster: RunningCluster, fleet: Fleet, engine: Engine, names: list[str]) -> list[Figure]:
     """PSS of everything, once the sessions are in few processes and have settled."""
     number, worker = len(names), Worker(cluster, holder_of(fleet, names))
     with suppress(WaitedTooLong):
-        wait_until_merged(worker, number, COHORT)
+        wait_until_merged(worker, number, COHORT[engine], SPARES[engine])
     time.sleep(SETTLE)
-    goal = 3 if number == STEPS[-1] else None
+    goal = MEMORY_GOAL[engine] if number == STEPS[-1] else None
     return [
         figure(f"mib_per_session_{number}", "MiB", [worker.pss() / number], goal=goal),
         figure(f"engine_processes_{number}", "count", [len(worker.engines())], digits=0),

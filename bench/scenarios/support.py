@@ -1,16 +1,19 @@
 """Fleets and pools for measurements."""
 
 import math
+import os
 import secrets
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psutil
 
-from bench.workers import Worker
-from whatsam_core.resources import Phase
+from bench.harness import Figure
+from bench.workers import Worker, is_engine
+from whatsam_core.resources import Engine, Phase
 from whatsam_local.driver.cluster import RunningCluster
 from whatsam_local.driver.eventually import eventually
 from whatsam_local.driver.fleet import Fleet, Member, members
@@ -24,15 +27,28 @@ _GROUP = 10
 MERGED = 300.0
 """Seconds in which small engine processes are merged: 60 until their sessions have settled, then a round a minute."""
 
-ENGINE = "whatsam_connector.engine"
-"""What the command line of an engine process contains."""
+SPARES = {Engine.NEONIZE: 1, Engine.WHATSMEOW: 0}
+"""Processes that wait beside those with sessions: the program in Go is there in milliseconds."""
+
+
+def engines() -> tuple[Engine, ...]:
+    """The engines that are measured, side by side in one run. BENCH_ENGINES chooses fewer."""
+    chosen = os.environ.get("BENCH_ENGINES", " ".join(Engine))
+    return tuple(Engine(name) for name in chosen.split())
+
+
+def named(engine: Engine, figures: Sequence[Figure]) -> list[Figure]:
+    """Figures of an engine: those of the default have plain names, those of the other one its name in front."""
+    if engine is Engine.NEONIZE:
+        return list(figures)
+    return [replace(figure, name=f"{engine}_{figure.name}") for figure in figures]
 
 
 @contextmanager
 def bench_fleet(cluster: RunningCluster, sessions: int, workers: int, **spec: Any) -> Generator[Fleet]:
     """A pool of its own and sessions that are not applied yet; all of it is deleted at the end.
 
-    `spec`: more of the pool's spec, such as `cohortSize`.
+    `spec`: more of the pool's spec, such as `engine` and `cohortSize`.
     """
     run = secrets.token_hex(2)
     pool = f"bench-{run}"
@@ -94,10 +110,10 @@ def restart_worker(cluster: RunningCluster, fleet: Fleet, names: Sequence[str] |
     fleet.watch.wait_phase_after(wanted, Phase.CONNECTED, epochs, 180)
 
 
-def wait_until_merged(worker: Worker, sessions: int, cohort: int) -> None:
-    """Wait until so many sessions share as few engine processes as they can, a spare beside. Raises `WaitedTooLong`."""
-    fewest = math.ceil(sessions / cohort) + 1
-    eventually(lambda: len(worker.engines()) <= fewest, MERGED, f"{sessions} sessions in {fewest - 1} processes")
+def wait_until_merged(worker: Worker, sessions: int, cohort: int, spares: int) -> None:
+    """Wait until so many sessions share as few engine processes as they can, spares beside. Raises `WaitedTooLong`."""
+    fewest = math.ceil(sessions / cohort)
+    eventually(lambda: len(worker.engines()) <= fewest + spares, MERGED, f"{sessions} sessions in {fewest} processes")
 
 
 def _administrator(cluster: RunningCluster) -> WhatsamClient:
@@ -114,10 +130,11 @@ def engine_memory(cluster: RunningCluster) -> list[float]:
     """Private memory (USS) and PSS of all engine processes of this cluster: `[uss, pss]` in MiB."""
     total_uss = total_pss = 0
     for process in psutil.Process(cluster.supervisor_pid).children(recursive=True):
+        if not is_engine(process):
+            continue
         try:
-            if any(ENGINE in word for word in process.cmdline()):
-                memory = process.memory_full_info()
-                total_uss, total_pss = total_uss + memory.uss, total_pss + memory.pss
+            memory = process.memory_full_info()
         except psutil.NoSuchProcess:
             continue
+        total_uss, total_pss = total_uss + memory.uss, total_pss + memory.pss
     return [total_uss / 2**20, total_pss / 2**20]
