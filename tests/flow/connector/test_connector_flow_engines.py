@@ -247,7 +247,7 @@ def test_one_that_does_not_come_holds_the_others_for_a_moment_only() -> None:
             one.pool.announce("stuck", comes=False)
             began = loop.time()
             await one.connected("b")
-            assert loop.time() - began < 1.3  # at once, when it is known that nobody comes
+            assert loop.time() - began < 2.0  # less than the lull: it is known that nobody comes
             assert one.pool.sizes() == [1, 1]
 
     run(story())
