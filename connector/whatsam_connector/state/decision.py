@@ -145,13 +145,11 @@ def _local(claim: Claim, local: LocalState, newest: BaseRef | None) -> Plan | No
     )
     if not usable:
         return None
-    if newest is not None and newest.epoch > local.epoch:
+    if newest is not None and (newest.epoch > local.epoch or not local.machine_ran_on):
         return None
     if newest is not None and newest.epoch == local.epoch and newest.boot != local.boot:
         return None
     if claim.handover is not None and claim.handover.epoch > local.epoch:
-        return None
-    if newest is not None and not local.machine_ran_on:
         return None
     if newest is None and (claim.epoch > local.epoch + 1 or not local.machine_ran_on):
         # Others may have run in between; what they stored is gone, so nothing says how far this file is behind.

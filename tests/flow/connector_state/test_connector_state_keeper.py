@@ -15,6 +15,7 @@ from whatsam_connector.state import (
     RepairMode,
     StateKeeper,
 )
+from whatsam_connector.state.local_files import machine_boot
 from whatsam_core.sessions_state import bases_of, session_prefix
 from whatsam_core.storage.objects import ObjectStore
 
@@ -143,6 +144,30 @@ async def test_a_container_that_restarts_in_place_goes_on_with_its_own_file(keep
     assert replicated is not None  # the epoch is claimed in the store before an engine can start
     stale = await keepers("c").prepare(who, epoch=1, boot="bootaaaaaa", jid=rig.JID, handover=None)
     assert (stale.outcome, stale.store_epoch) == (PrepareOutcome.EPOCH_BEHIND, 2)
+
+
+async def test_after_a_power_cut_the_store_is_believed_and_not_the_file(keepers: Keepers, name: str) -> None:
+    first, who = keepers("a"), rig.identity(name)
+    await first.start()
+    prepared = await first.prepare(who, epoch=1, boot="bootaaaaaa", jid=None, handover=None)
+    assert prepared.database is not None
+    await first.track(who.uid)
+    rig.create(prepared.database)
+    rig.change(prepared.database)
+    await first.flush(who.uid, 60)
+    await first.stop()
+    # The machine comes back with a file that is whole, but not the newest.
+    rig.execute(prepared.database, "UPDATE counters SET n = 0")
+    meta = prepared.database.with_name("meta.json")
+    meta.write_text(meta.read_text().replace(machine_boot(), "another-boot"))
+
+    second = keepers("a")
+    await second.start()
+    back = await second.prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=None)
+    assert back.outcome is PrepareOutcome.RESTORED
+    assert back.repair is not None
+    assert back.database is not None
+    assert rig.counter(back.database) == 1
 
 
 async def test_an_emptied_store_is_missing_never_a_new_pairing(keepers: Keepers, name: str, store: ObjectStore) -> None:

@@ -69,6 +69,13 @@ def plan(claim: Claim, local: LocalState | None, bases: list[SeenBase]) -> Plan:
     return answer
 
 
+def test_after_a_power_cut_the_stored_state_is_repaired_and_a_lone_file_loses_its_sessions() -> None:
+    cut = replace(LOCAL, machine_ran_on=False)
+    assert plan(CLAIM, cut, [sound(4, 2)]).repair == Advance(RepairMode.ADVANCE, STEPS)
+    alone = plan(CLAIM, cut, [])
+    assert (alone.outcome, alone.repair) == (PrepareOutcome.LOCAL, Advance(RepairMode.DROP_SESSIONS, 0))
+
+
 def test_nothing_anywhere_pairs_only_when_no_device_is_known() -> None:
     assert plan(replace(CLAIM, jid=None), None, []).outcome is PrepareOutcome.FRESH
     assert plan(CLAIM, None, []).outcome is PrepareOutcome.MISSING
@@ -124,6 +131,7 @@ def test_another_tenants_state_is_refused_even_behind_a_damaged_base() -> None:
         (LOCAL, [sound(4, 2)], PrepareOutcome.LOCAL),
         (LOCAL, [sound(3, 2)], PrepareOutcome.LOCAL),
         (LOCAL, [], PrepareOutcome.LOCAL),
+        (replace(LOCAL, machine_ran_on=False), [sound(4, 2)], PrepareOutcome.RESTORED),
         (replace(LOCAL, sound=False), [sound(4, 2)], PrepareOutcome.RESTORED),
         (replace(LOCAL, sound=False), [], PrepareOutcome.MISSING),
         (replace(LOCAL, jid=None), [sound(4, 2)], PrepareOutcome.RESTORED),
