@@ -1,9 +1,12 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +28,7 @@ const (
 	sayUnavailable = "Unavailable message %s from %s (type: %q)"
 	sayIgnoring    = "Ignoring message %s from %s: %v"
 	sayBroken      = "Error decrypting message %s from %s: %v"
+	sayNoMessage   = "Error unmarshaling decrypted message from %s: %v"
 	sayPanicked    = "Message decryption for %s panicked: %v\n%s"
 	sayNode        = "%s"
 )
@@ -35,9 +39,16 @@ const mostWatched = 4096
 // watch knows the message stanzas that have come and have no acknowledgement yet, and which of our own were written.
 type watch struct {
 	mutex   sync.Mutex
-	came    map[string]*binary.Node
+	came    map[string]arrival
+	number  uint64
 	noted   map[string]bool
 	writing map[string]*atomic.Bool
+}
+
+// arrival is a stanza with its place in the order of arrival.
+type arrival struct {
+	number uint64
+	node   *binary.Node
 }
 
 func (watch *watch) arrived(node *binary.Node) {
@@ -48,9 +59,10 @@ func (watch *watch) arrived(node *binary.Node) {
 	watch.mutex.Lock()
 	defer watch.mutex.Unlock()
 	if watch.came == nil || len(watch.came) >= mostWatched {
-		watch.came = map[string]*binary.Node{}
+		watch.came = map[string]arrival{}
 	}
-	watch.came[id] = node
+	watch.number++
+	watch.came[id] = arrival{watch.number, node}
 }
 
 // leaves hears of every stanza right before it is written.
@@ -74,7 +86,19 @@ func (watch *watch) leaves(node *binary.Node) {
 func (watch *watch) stanza(id string) *binary.Node {
 	watch.mutex.Lock()
 	defer watch.mutex.Unlock()
-	return watch.came[id]
+	return watch.came[id].node
+}
+
+// waiting is the stanzas without an acknowledgement, the oldest first.
+func (watch *watch) waiting() []*binary.Node {
+	watch.mutex.Lock()
+	defer watch.mutex.Unlock()
+	arrivals := slices.SortedFunc(maps.Values(watch.came), func(one, other arrival) int { return cmp.Compare(one.number, other.number) })
+	nodes := make([]*binary.Node, 0, len(arrivals))
+	for _, each := range arrivals {
+		nodes = append(nodes, each.node)
+	}
+	return nodes
 }
 
 // note remembers that a message was kept as undecryptable before its event came; forget takes that back and says whether it was so.
@@ -144,6 +168,9 @@ func (log *sessionLog) Warnf(format string, values ...any) {
 				log.session.alreadyDecrypted(fmt.Sprintf(format, values...))
 			}
 		}
+	}
+	if format == sayNoMessage && len(values) == 2 {
+		log.session.unparsed(values[0])
 	}
 	log.say("WARN", format, values)
 }
@@ -225,6 +252,20 @@ func (session *session) undecryptable(id any, problem error) {
 		return
 	}
 	session.watch.note(name)
+}
+
+// unparsed keeps that a message was decrypted and is no protobuf: whatsmeow refuses it and tells no event. The log names its source only; the
+// oldest stanza from there is the one, because whatsmeow works on one after another.
+func (session *session) unparsed(source any) {
+	defer session.contain("the log")
+	for _, node := range session.watch.waiting() {
+		info, err := session.client.DangerousInternals().ParseMessageInfo(node)
+		if err == nil && info.SourceString() == source {
+			session.undecryptable(info.ID, nil)
+			session.watch.forget(info.ID) // no event will come
+			return
+		}
+	}
 }
 
 // alreadyDecrypted keeps that a message was delivered again whose key is used up: an engine that died has decrypted it before.
