@@ -11,6 +11,7 @@ from connector_engine_rig import FAR, Account, Rig, Running, journal_entries, me
 from whatsam_connector.engine.events import Connected, ConnectFailure, OfflineDrained, QrShown
 from whatsam_connector.fence import boottime
 from whatsam_connector.journal import Reader
+from whatsam_connector.state.prepare import SUPPORTED_SCHEMA
 from whatsam_connector.supervision import EngineProcess, EngineSession, PairingRequest
 from whatsam_connector.supervision.exits import ExitReason
 from whatsam_connector.supervision.process import NEONIZE
@@ -99,6 +100,7 @@ async def test_a_schema_that_the_engine_does_not_know_is_refused_and_left_alone(
     await running.event(QrShown)
     await running.process.stop(20)
     known, compatible = schema(account)
+    assert known == SUPPORTED_SCHEMA
 
     schema(account, known + 1, compatible)
     running = await spawn(session, whatsmeow)

@@ -33,25 +33,34 @@ def test_a_wrong_setting_stops_the_start(program: str, variable: str, value: str
     assert "hunter2" not in done.stdout + done.stderr
 
 
-def test_clocks_that_contradict_each_other_are_refused() -> None:
-    """Each is right by itself."""
-    settings = {
-        "WHATSAM_NAMESPACE": "n",
-        "WHATSAM_POOL": "p",
-        "WHATSAM_POOL_UID": "u",
-        "WHATSAM_POD_NAME": "n",
-        "WHATSAM_POD_UID": "u",
-        "WHATSAM_POD_IP": "127.0.0.1",
-        "WHATSAM_DATABASE_URL": "postgresql://localhost/x",
-        "WHATSAM_KEYRING": "{}",
-        "WHATSAM_S3_URL": "http://localhost:1",
-        "WHATSAM_S3_ACCESS_KEY": "a",
-        "WHATSAM_S3_SECRET_KEY": "s",
-        "WHATSAM_SOFT_FENCE": "14",
-        "WHATSAM_HARD_FENCE": "12",
-    }
+RIGHT = {
+    "WHATSAM_NAMESPACE": "n",
+    "WHATSAM_POOL": "p",
+    "WHATSAM_POOL_UID": "u",
+    "WHATSAM_POD_NAME": "n",
+    "WHATSAM_POD_UID": "u",
+    "WHATSAM_POD_IP": "127.0.0.1",
+    "WHATSAM_DATABASE_URL": "postgresql://localhost/x",
+    "WHATSAM_KEYRING": "{}",
+    "WHATSAM_S3_URL": "http://localhost:1",
+    "WHATSAM_S3_ACCESS_KEY": "a",
+    "WHATSAM_S3_SECRET_KEY": "s",
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        # Each clock is right by itself.
+        ({"WHATSAM_SOFT_FENCE": "14", "WHATSAM_HARD_FENCE": "12"}, "fence"),
+        ({"WHATSAM_ENGINE": "whatsmeow", "WHATSAM_ENGINE_PROGRAM": "/nowhere/engine"}, "WHATSAM_ENGINE_PROGRAM"),
+        ({"WHATSAM_ENGINE": "whatsmeow", "WHATSAM_ENGINE_PROGRAM": "/bin/false"}, "WHATSAM_ENGINE_PROGRAM"),
+    ],
+)
+def test_what_is_wrong_only_together_or_on_this_machine_is_refused(wrong: dict[str, str], named: str) -> None:
     done = subprocess.run(
-        [BIN / "whatsam-connector"], env=settings, capture_output=True, text=True, timeout=60, check=False
+        [BIN / "whatsam-connector"], env=RIGHT | wrong, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2, done.stderr
-    assert "fence" in done.stderr.lower()
+    assert done.stderr.startswith("cannot start: ")
+    assert named.lower() in done.stderr.lower()
