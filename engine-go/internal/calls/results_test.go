@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,4 +154,41 @@ func TestTheOrderOfPersons(t *testing.T) {
 		table[jid] = 0
 	}
 	shownAs(t, inOrder(table), `["4915@s.whatsapp.net","4916@s.whatsapp.net","1@lid","2@lid"]`)
+}
+
+func TestFilesOfThisMachine(t *testing.T) {
+	folder := t.TempDir()
+	picture, other := filepath.Join(folder, "picture"), filepath.Join(folder, "other")
+	for path, content := range map[string]string{picture: "\xff\xd8\xff\xe0", other: "GIF89a"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if content, err := jpeg(picture); err != nil || len(content) != 4 {
+		t.Error(content, err)
+	}
+	if content, err := jpeg(""); err != nil || content != nil {
+		t.Error(content, err)
+	}
+	if _, err := jpeg(other); codeOf(err) != "Invalid" {
+		t.Error(err)
+	}
+	_, err := jpeg(filepath.Join(folder, "nothing"))
+	if codeOf(err) != "FileUnreadable" || strings.Contains(err.Error(), folder) {
+		t.Error(err)
+	}
+	file, err := nameless(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if found, err := os.ReadDir(folder); err != nil || len(found) != 2 {
+		t.Error(found, err)
+	}
+	if _, err := file.WriteString("x"); err != nil {
+		t.Error(err)
+	}
+	if _, err := nameless(filepath.Join(folder, "nowhere")); codeOf(err) != "Failed" || strings.Contains(err.Error(), folder) {
+		t.Error(err)
+	}
 }
