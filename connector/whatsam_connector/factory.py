@@ -50,6 +50,7 @@ from whatsam_connector.supervision.cohorts import CohortTimings
 from whatsam_connector.supervision.leaks import UsageLimits
 from whatsam_connector.supervision.program import EngineProgram, engine_program
 from whatsam_core.lease import LeaseRecord, LeaseState, lease_name
+from whatsam_core.resources import Engine
 from whatsam_core.resources.session import WhatsAppSession
 from whatsam_core.storage.cluster import Cluster
 from whatsam_core.storage.opening import open_object_store
@@ -243,9 +244,10 @@ def _launcher(
 
 
 def _pool_settings(settings: ConnectorSettings) -> PoolSettings:
+    loads = settings.engine is Engine.NEONIZE  # the program in Go is there in 20 ms: a spare would only cost memory
     return PoolSettings(
         cohort_size=settings.cohort_size,
-        spare_from=settings.engine_spare_from or None,
+        spare_from=settings.engine_spare_from or None if loads else None,
         merge=settings.engine_merge,
         timings=CohortTimings(paired_settled=settings.engine_paired_settled, rest=settings.engine_merge_rest),
         limits=UsageLimits(

@@ -77,7 +77,7 @@ class ConnectorSettings(MediaSettings):
     cohort_size: int = Field(default=50, ge=1, le=LARGEST_COHORT)
     """Sessions that share one engine process at most; with neonize up to 64."""
     engine_spare_from: int = Field(default=8, ge=0)
-    """With so many sessions, an engine process that has loaded everything waits to replace one that dies; 0: never."""
+    """With so many sessions, a process that has loaded neonize waits to replace one that dies; 0: never."""
     engine_merge: bool = True
     """Whether small engine processes are merged by a planned reconnect of their sessions, about a second each."""
     engine_merge_rest: float = Field(default=600.0, gt=0)
