@@ -126,7 +126,7 @@ func (host *Host) take(message protocol.ToEngine) {
 		}
 		host.Link.Send(protocol.Done{ID: message.ID})
 	case protocol.Ping:
-		host.Link.Send(protocol.Done{ID: message.ID})
+		host.Link.Send(protocol.Done(message))
 	case protocol.Start:
 		host.takeStart(message)
 	case protocol.Stop:

@@ -25,7 +25,7 @@ func (session *session) handle(event any) (handled bool) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			handled = false
-			line(fmt.Sprintf("engine: fault no. %d in a handler: %T at %T", faults.Add(1), problem, event))
+			line(fmt.Sprintf("session: fault no. %d in a handler: %T at %T", faults.Add(1), problem, event))
 		}
 	}()
 	if session.left.Load() {
@@ -65,10 +65,10 @@ func (session *session) keep(record journal.Record, isMessage bool) bool {
 		case errors.Is(err, journal.ErrFailed):
 			session.tools.End(protocol.JournalFailed, err.Error())
 		case errors.Is(err, journal.ErrClosed):
-			line("engine: an event came after its session had left")
+			line("session: an event came after its session had left")
 			return false
 		case err != nil:
-			line(fmt.Sprintf("engine: a record that the journal cannot take: %s", record.Name()))
+			line(fmt.Sprintf("session: a record that the journal cannot take: %s", record.Name()))
 			return false
 		}
 	}
@@ -96,7 +96,7 @@ func (session *session) note(event any) {
 	case *events.LoggedOut:
 		// whatsmeow deletes the rows beside this event; whoever hears of it may count on that.
 		if err := session.database.forget(session.ctx, session.me()); err != nil {
-			line(fmt.Sprintf("engine: the rows of a logged-out device are still there: %T", err))
+			line(fmt.Sprintf("session: the rows of a logged-out device are still there: %T", err))
 		}
 		session.isAway(protocol.LoggedOut{UID: session.uid, Reason: failureName(event.Reason), OnConnect: event.OnConnect})
 	case *events.TemporaryBan:

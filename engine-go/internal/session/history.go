@@ -31,7 +31,7 @@ func (session *session) history(message *events.Message) bool {
 	data, err := session.client.DownloadHistorySync(ctx, notification, true)
 	if err != nil {
 		if ctx.Err() != nil || !session.client.IsConnected() || mayComeLater(err) {
-			line(fmt.Sprintf("engine: a history was not fetched and will come again: %T", err))
+			line(fmt.Sprintf("session: a history was not fetched and will come again: %T", err))
 			return false
 		}
 		return session.historyLost(ctx, message, notification, err)
@@ -51,12 +51,12 @@ func (session *session) historyTaken(message *events.Message, notification *waE2
 	ctx, cancel := context.WithTimeout(session.patience, answerLimit)
 	defer cancel()
 	if err := session.client.SendProtocolMessageReceipt(ctx, message.Info.ID, types.ReceiptTypeHistorySync); err != nil {
-		line(fmt.Sprintf("engine: the phone was not told of its history: %T", err))
+		line(fmt.Sprintf("session: the phone was not told of its history: %T", err))
 	}
 	err := session.client.DeleteMedia(
 		ctx, whatsmeow.MediaHistory, notification.GetDirectPath(), notification.GetFileEncSHA256(), notification.GetEncHandle())
 	if err != nil {
-		line(fmt.Sprintf("engine: a history is still on the server: %T", err))
+		line(fmt.Sprintf("session: a history is still on the server: %T", err))
 	}
 }
 
@@ -64,7 +64,7 @@ func (session *session) historyTaken(message *events.Message, notification *waE2
 func (session *session) historyLost(
 	ctx context.Context, message *events.Message, notification *waE2E.HistorySyncNotification, problem error,
 ) bool {
-	line(fmt.Sprintf("engine: a history cannot be read: %T", problem))
+	line(fmt.Sprintf("session: a history cannot be read: %T", problem))
 	data, err := proto.MarshalOptions{Deterministic: true, AllowPartial: true}.Marshal(notification)
 	if err != nil {
 		data = []byte{}
@@ -78,7 +78,7 @@ func (session *session) historyLost(
 		return false
 	}
 	if err = session.client.SendHistorySyncServerErrorReceipt(ctx, message.Info.ID, notification.GetMediaKey()); err != nil {
-		line(fmt.Sprintf("engine: the phone was not asked for its history again: %T", err))
+		line(fmt.Sprintf("session: the phone was not asked for its history again: %T", err))
 	}
 	return true
 }

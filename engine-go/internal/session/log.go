@@ -14,6 +14,7 @@ import (
 
 	"go.mau.fi/libsignal/signalerror"
 	"go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	waLog "go.mau.fi/whatsmeow/util/log"
 
@@ -214,7 +215,13 @@ func (log *sessionLog) say(level, format string, values []any) {
 	if !log.session.start.Debug {
 		text, _, _ = strings.Cut(redact(text), "\n")
 	}
-	line("whatsmeow " + log.module + " " + level + " " + text)
+	line(strings.TrimSpace("whatsmeow "+log.module) + " " + level + " " + text)
+}
+
+// info is what a stanza says beside its content, read as whatsmeow itself reads it.
+func (session *session) info(node *binary.Node) (*types.MessageInfo, error) {
+	//lint:ignore SA1019 it only parses; the alternative is a copy of that code
+	return session.client.DangerousInternals().ParseMessageInfo(node)
 }
 
 // undecryptable keeps a message that whatsmeow cannot decrypt. It is called before whatsmeow acknowledges it and tells the event.
@@ -225,7 +232,7 @@ func (session *session) undecryptable(id any, problem error) {
 	if node == nil || session.ctx.Err() != nil {
 		return
 	}
-	info, err := session.client.DangerousInternals().ParseMessageInfo(node)
+	info, err := session.info(node)
 	if err != nil {
 		return
 	}
@@ -259,7 +266,7 @@ func (session *session) undecryptable(id any, problem error) {
 func (session *session) unparsed(source any) {
 	defer session.contain("the log")
 	for _, node := range session.watch.waiting() {
-		info, err := session.client.DangerousInternals().ParseMessageInfo(node)
+		info, err := session.info(node)
 		if err == nil && info.SourceString() == source {
 			session.undecryptable(info.ID, nil)
 			session.watch.forget(info.ID) // no event will come
@@ -286,7 +293,7 @@ var secrets = []struct {
 	{regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`), `"…"`},
 	{regexp.MustCompile(`[^\s<>@"'=(\[]+@(?:s\.whatsapp\.net|lid|g\.us|c\.us|broadcast|newsletter|bot|hosted\S*)`), "<jid>"},
 	{regexp.MustCompile(`\b(?:0x)?[0-9a-fA-F]{24,}\b`), "<hex>"},
-	{regexp.MustCompile(`\+?\b\d{7,}\b`), "<number>"},
+	{regexp.MustCompile(`\+?\d{7,}`), "<number>"},
 }
 
 // redact takes out what must not reach a log. The supervisor does the same again, and more.

@@ -85,13 +85,13 @@ func fill(target reflect.Value, fields map[string]json.RawMessage) error {
 	return nil
 }
 
-var misfit = fmt.Errorf("%w: a value that does not fit", ErrNotOurs)
+var errMisfit = fmt.Errorf("%w: a value that does not fit", ErrNotOurs)
 
 func parse(target reflect.Value, raw json.RawMessage) error {
 	raw = bytes.TrimSpace(raw)
 	if string(raw) == "null" {
 		if target.Kind() != reflect.Pointer {
-			return misfit
+			return errMisfit
 		}
 		target.SetZero()
 		return nil
@@ -107,25 +107,25 @@ func parse(target reflect.Value, raw json.RawMessage) error {
 	case reflect.String:
 		var text string
 		if json.Unmarshal(raw, &text) != nil {
-			return misfit
+			return errMisfit
 		}
 		target.SetString(text)
 	case reflect.Bool:
 		var truth bool
 		if json.Unmarshal(raw, &truth) != nil {
-			return misfit
+			return errMisfit
 		}
 		target.SetBool(truth)
 	case reflect.Int, reflect.Int64:
 		number, err := strconv.ParseInt(string(raw), 10, 64)
 		if err != nil {
-			return misfit
+			return errMisfit
 		}
 		target.SetInt(number)
 	case reflect.Float64:
 		var number float64
 		if json.Unmarshal(raw, &number) != nil || math.IsInf(number, 0) {
-			return misfit
+			return errMisfit
 		}
 		target.SetFloat(number)
 	case reflect.Slice:
@@ -137,7 +137,7 @@ func parse(target reflect.Value, raw json.RawMessage) error {
 		}
 		return fill(target, fields)
 	default:
-		return misfit
+		return errMisfit
 	}
 	return nil
 }
@@ -145,11 +145,11 @@ func parse(target reflect.Value, raw json.RawMessage) error {
 func parseBytes(target reflect.Value, raw json.RawMessage) error {
 	var text string
 	if json.Unmarshal(raw, &text) != nil || strings.ContainsAny(text, "\r\n") {
-		return misfit
+		return errMisfit
 	}
 	content, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return misfit
+		return errMisfit
 	}
 	target.SetBytes(content)
 	return nil
@@ -158,7 +158,7 @@ func parseBytes(target reflect.Value, raw json.RawMessage) error {
 func parseList(target reflect.Value, raw json.RawMessage) error {
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {
-		return misfit
+		return errMisfit
 	}
 	target.Set(reflect.MakeSlice(target.Type(), len(items), len(items)))
 	for place, item := range items {
