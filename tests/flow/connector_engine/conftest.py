@@ -1,13 +1,34 @@
-"""A simulator for all flow tests of engines, and a rig for each."""
+"""A simulator for all flow tests of engines, both engines, and a rig for each test.
+
+A test that takes `engine` (or `rig`, which takes it) runs once with each engine. One that is about a single engine says
+so, and why: `@pytest.mark.only_engine("neonize", reason="…")`.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from connector_engine_rig import Rig
+from connector_engines import Engine, Kind
 
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.process import SimulatorProcess
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_engine(name, reason): the test is about this engine alone")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" not in metafunc.fixturenames:
+        return
+    only = metafunc.definition.get_closest_marker("only_engine")
+    if only is None:
+        kinds = list(Kind)
+    else:
+        assert only.kwargs["reason"], "why not for the other one?"
+        kinds = [Kind(only.args[0])]
+    metafunc.parametrize("engine", kinds, ids=[kind.value for kind in kinds], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +45,14 @@ def new_number() -> Callable[[], str]:
 
 
 @pytest.fixture
-async def rig(engine_simulator: SimulatorProcess, tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig(engine_simulator.client, hook_environment(engine_simulator.info), tmp_path)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine under test."""
+    return Engine.of(request.param)
+
+
+@pytest.fixture
+async def rig(engine_simulator: SimulatorProcess, engine: Engine, tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig(engine_simulator.client, engine, hook_environment(engine_simulator.info), tmp_path)
     yield rig
     await rig.close()
     engine_simulator.client.clear_faults()

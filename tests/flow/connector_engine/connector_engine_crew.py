@@ -69,7 +69,10 @@ class Crew:
 
     async def _launch(self) -> EngineProcess:
         process = await EngineProcess.launch(
-            environment=self.rig.environment, run_dir=self.rig.run_dir, deadline=boottime() + 3600
+            environment=self.rig.environment,
+            run_dir=self.rig.run_dir,
+            deadline=boottime() + 3600,
+            program=self.rig.engine.program,
         )
         self.processes.append(process)
         return process

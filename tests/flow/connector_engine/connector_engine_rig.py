@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from connector_engines import Engine
+
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.fence import boottime
@@ -99,8 +101,11 @@ class Running:
 class Rig:
     """Makes accounts and engines; ends every process at the end of the test."""
 
-    def __init__(self, simulator: SimulatorClient, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, simulator: SimulatorClient, engine: Engine, environment: Mapping[str, str], folder: Path
+    ) -> None:
         self.simulator = simulator
+        self.engine = engine
         self.environment = environment
         self.folder = folder
         self.run_dir = folder / "run"
@@ -117,8 +122,13 @@ class Rig:
         return number
 
     async def spawn(
-        self, *sessions: EngineSession, deadline_in: float = FAR, environment: Mapping[str, str] | None = None
+        self,
+        *sessions: EngineSession,
+        deadline_in: float = FAR,
+        environment: Mapping[str, str] | None = None,
+        engine: Engine | None = None,
     ) -> Running:
+        """Start sessions in an engine, the rig's own unless another is named."""
         running = Running()
         running.process = await EngineProcess.spawn(
             sessions,
@@ -126,6 +136,7 @@ class Rig:
             run_dir=self.run_dir,
             deadline=boottime() + deadline_in,
             on_event=running.on_event,
+            program=(engine or self.engine).program,
         )
         self._running.append(running)
         return running

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from connector_engine_rig import LIMIT_SECONDS, Rig, dies, text
+from connector_engine_rig import LIMIT_SECONDS, Account, Rig, dies, text
+from connector_engines import Engine
 
 from whatsam_connector.engine.protocol import ExitCode, Ping
 from whatsam_connector.engine.wire import frame
@@ -144,14 +145,15 @@ async def test_an_event_handler_that_fails_does_not_cost_later_events(rig: Rig, 
         run_dir=rig.run_dir,
         deadline=boottime() + 600,
         on_event=on_event,
+        program=rig.engine.program,
     )
     await asyncio.wait_for(connected.wait(), LIMIT_SECONDS)
     assert (await process.stop(20)).reason is ExitReason.CLEAN
 
 
-def test_it_works_on_uvloop_too(rig_environment: dict[str, str], tmp_path: Path, new_number: Callable[[], str]) -> None:
-    from connector_engine_rig import Account
-
+def test_it_works_on_uvloop_too(
+    engine: Engine, rig_environment: dict[str, str], tmp_path: Path, new_number: Callable[[], str]
+) -> None:
     account = Account(new_number(), tmp_path)
 
     async def life() -> EngineExit:
@@ -162,6 +164,7 @@ def test_it_works_on_uvloop_too(rig_environment: dict[str, str], tmp_path: Path,
             run_dir=tmp_path / "run",
             deadline=boottime() + 600,
             on_event=lambda event: shown.set() if isinstance(event, QrShown) else None,
+            program=engine.program,
         )
         await asyncio.wait_for(shown.wait(), LIMIT_SECONDS)
         await process.arm(boottime() + 700)
@@ -173,7 +176,7 @@ def test_it_works_on_uvloop_too(rig_environment: dict[str, str], tmp_path: Path,
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_engines_die_with_their_supervisor(
-    how: signal.Signals, rig_environment: dict[str, str], tmp_path: Path, new_number: Callable[[], str]
+    how: signal.Signals, engine: Engine, rig_environment: dict[str, str], tmp_path: Path
 ) -> None:
     script = textwrap.dedent(
         """
@@ -189,6 +192,7 @@ def test_engines_die_with_their_supervisor(
             engine = await EngineProcess.spawn(
                 [session], environment={}, run_dir=folder / "run", deadline=boottime() + 600,
                 on_event=lambda event: shown.set() if isinstance(event, QrShown) else None,
+                program=sys.argv[2:],
             )
             await shown.wait()
             print(engine.pid, flush=True)
@@ -201,7 +205,7 @@ def test_engines_die_with_their_supervisor(
     inherited = {**os.environ, **{k: v for k, v in rig_environment.items() if not k.startswith("WHATSAM_")}}
     script = script.replace("environment={}", f"environment={rig_environment!r}")
     supervisor = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=inherited
+        [sys.executable, "-c", script, str(tmp_path), *engine.program], stdout=subprocess.PIPE, text=True, env=inherited
     )
     assert supervisor.stdout is not None
     descriptor = None
@@ -222,16 +226,14 @@ def test_engines_die_with_their_supervisor(
 class Bare:
     """An engine child without a supervisor: the test is the other end of its socket."""
 
-    def __init__(self, folder: Path, *, deadline: float, parent: int) -> None:
+    def __init__(self, engine: Engine, folder: Path, *, deadline: float, parent: int) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.settimeout(LIMIT_SECONDS)
         path = folder / "e.sock"
         self.listener.bind(str(path))
         self.listener.listen()
         arguments = ["--socket", str(path), "--deadline", str(deadline), "--parent", str(parent)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "whatsam_connector.engine", *arguments], stderr=subprocess.DEVNULL
-        )
+        self.process = subprocess.Popen([*engine.program, *arguments], stderr=subprocess.DEVNULL)
 
     def hello(self) -> socket.socket:
         connection, _ = self.listener.accept()
@@ -260,8 +262,8 @@ class Bare:
     ],
     ids=["http", "empty", "no-object", "huge", "no-json"],
 )
-def test_garbage_on_the_socket_ends_the_engine(tmp_path: Path, garbage: bytes) -> None:
-    bare = Bare(tmp_path, deadline=boottime() + 600, parent=os.getpid())
+def test_garbage_on_the_socket_ends_the_engine(engine: Engine, tmp_path: Path, garbage: bytes) -> None:
+    bare = Bare(engine, tmp_path, deadline=boottime() + 600, parent=os.getpid())
     with bare.hello() as connection:
         connection.sendall(garbage)
         assert bare.code() == ExitCode.PROTOCOL_ERROR
@@ -319,20 +321,20 @@ async def test_the_connectors_secrets_are_not_inherited(monkeypatch: pytest.Monk
     assert given["NEONIZE_BOT_TAG"] == "off"
 
 
-def test_a_closed_socket_ends_the_engine(tmp_path: Path) -> None:
-    bare = Bare(tmp_path, deadline=boottime() + 600, parent=os.getpid())
+def test_a_closed_socket_ends_the_engine(engine: Engine, tmp_path: Path) -> None:
+    bare = Bare(engine, tmp_path, deadline=boottime() + 600, parent=os.getpid())
     bare.hello().close()
     assert bare.code() == ExitCode.PARENT_GONE
 
 
-def test_an_engine_of_another_parent_does_not_start(tmp_path: Path) -> None:
-    assert Bare(tmp_path, deadline=boottime() + 600, parent=1).code() == ExitCode.PARENT_GONE
+def test_an_engine_of_another_parent_does_not_start(engine: Engine, tmp_path: Path) -> None:
+    assert Bare(engine, tmp_path, deadline=boottime() + 600, parent=1).code() == ExitCode.PARENT_GONE
 
 
-def test_the_fence_is_armed_before_anything_else(tmp_path: Path) -> None:
-    assert Bare(tmp_path, deadline=boottime() - 1, parent=os.getpid()).code() == -signal.SIGKILL
+def test_the_fence_is_armed_before_anything_else(engine: Engine, tmp_path: Path) -> None:
+    assert Bare(engine, tmp_path, deadline=boottime() - 1, parent=os.getpid()).code() == -signal.SIGKILL
 
 
-def test_bad_arguments_are_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "whatsam_connector.engine", "--socket", str(tmp_path / "x")]
+def test_bad_arguments_are_refused(engine: Engine, tmp_path: Path) -> None:
+    command = [*engine.program, "--socket", str(tmp_path / "x")]
     assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == ExitCode.BAD_ARGUMENTS
