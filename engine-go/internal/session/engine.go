@@ -1,7 +1,7 @@
 package session
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -56,6 +56,8 @@ func (engine *Engine) Start(starts []protocol.SessionStart, tools host.Tools) ma
 
 var _ host.Engine = (*Engine)(nil)
 
+var errProxy = errors.New("not the address of an http, https or socks5 proxy")
+
 // network is what the sessions without a proxy of their own share.
 type network struct{ client *http.Client }
 
@@ -72,7 +74,7 @@ func (network *network) use(client *whatsmeow.Client, proxy *string) error {
 		return nil
 	}
 	if err := client.SetProxyAddress(*proxy); err != nil {
-		return fmt.Errorf("%T", err) // its text may hold the password
+		return errProxy // the error's own text may hold the password
 	}
 	return nil
 }

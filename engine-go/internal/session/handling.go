@@ -24,8 +24,7 @@ func (session *session) handle(event any) (handled bool) {
 	defer session.handlers.end()
 	defer func() {
 		if problem := recover(); problem != nil {
-			handled = false
-			line(fmt.Sprintf("session: fault no. %d in a handler: %T at %T", faults.Add(1), problem, event))
+			handled = session.stumble(event, problem)
 		}
 	}()
 	if session.left.Load() {
@@ -47,6 +46,9 @@ func (session *session) handle(event any) (handled bool) {
 	if signal, told := inbound.Signal(session.uid, event); told {
 		session.tools.Emit(signal)
 	}
+	if message, is := event.(*events.Message); is {
+		session.watch.handled(message.Info.ID)
+	}
 	return true
 }
 
@@ -58,7 +60,10 @@ func (session *session) keep(record journal.Record, isMessage bool) bool {
 			return false
 		}
 		position, err := session.journal.Append(record)
-		if err == nil && session.tools.Sync == journal.Always {
+		if errors.Is(err, journal.ErrTooLarge) {
+			position, err = session.journal.Append(inbound.TooLarge(record))
+		}
+		if err == nil && session.tools.Sync == journal.Always && !inbound.Plenty(record) {
 			err = session.journal.Commit(position)
 		}
 		switch {

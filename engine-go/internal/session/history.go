@@ -32,6 +32,7 @@ func (session *session) history(message *events.Message) bool {
 	if err != nil {
 		if ctx.Err() != nil || !session.client.IsConnected() || mayComeLater(err) {
 			line(fmt.Sprintf("session: a history was not fetched and will come again: %T", err))
+			session.askLater()
 			return false
 		}
 		return session.historyLost(ctx, message, notification, err)

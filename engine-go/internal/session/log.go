@@ -48,8 +48,9 @@ type watch struct {
 
 // arrival is a stanza with its place in the order of arrival.
 type arrival struct {
-	number uint64
-	node   *binary.Node
+	number  uint64
+	node    *binary.Node
+	handled chan struct{} // closed when the journal has it; nil after that
 }
 
 func (watch *watch) arrived(node *binary.Node) {
@@ -63,7 +64,11 @@ func (watch *watch) arrived(node *binary.Node) {
 		watch.came = map[string]arrival{}
 	}
 	watch.number++
-	watch.came[id] = arrival{watch.number, node}
+	handled := watch.came[id].handled // somebody may wait for the copy that came before
+	if handled == nil {
+		handled = make(chan struct{})
+	}
+	watch.came[id] = arrival{watch.number, node, handled}
 }
 
 // leaves hears of every stanza right before it is written.
@@ -187,12 +192,16 @@ func (log *sessionLog) Infof(format string, values ...any) {
 }
 
 func (log *sessionLog) Debugf(format string, values ...any) {
+	if id, is := isHandledBefore(format, values); is {
+		log.session.watch.handled(id)
+	}
 	if format == sayNode && len(values) == 1 {
 		if node, is := values[0].(*binary.Node); is {
 			switch log.module {
 			case "Recv":
 				log.session.watch.arrived(node)
 			case "Send":
+				log.session.hold(node)
 				log.session.watch.leaves(node)
 			}
 		}
@@ -226,7 +235,13 @@ func (session *session) info(node *binary.Node) (*types.MessageInfo, error) {
 
 // undecryptable keeps a message that whatsmeow cannot decrypt. It is called before whatsmeow acknowledges it and tells the event.
 func (session *session) undecryptable(id any, problem error) {
-	defer session.contain("the log")
+	defer session.containLog()
+	if isOfTheFile(problem) {
+		// Nothing is wrong with the message: its sender shall not have to send it again.
+		session.cut()
+		session.fail(fmt.Sprintf("the session's file: %v", problem))
+		return
+	}
 	name, _ := id.(string)
 	node := session.watch.stanza(name)
 	if node == nil || session.ctx.Err() != nil {
@@ -264,7 +279,7 @@ func (session *session) undecryptable(id any, problem error) {
 // unparsed keeps that a message was decrypted and is no protobuf: whatsmeow refuses it and tells no event. The log names its source only; the
 // oldest stanza from there is the one, because whatsmeow works on one after another.
 func (session *session) unparsed(source any) {
-	defer session.contain("the log")
+	defer session.containLog()
 	for _, node := range session.watch.waiting() {
 		info, err := session.info(node)
 		if err == nil && info.SourceString() == source {
@@ -277,10 +292,18 @@ func (session *session) unparsed(source any) {
 
 // alreadyDecrypted keeps that a message was delivered again whose key is used up: an engine that died has decrypted it before.
 func (session *session) alreadyDecrypted(text string) {
-	defer session.contain("the log")
+	defer session.containLog()
 	record := inbound.Lost(text, *session.own.Load(), time.Now())
 	if record != nil && !session.keep(record, false) {
 		session.cut()
+	}
+}
+
+// containLog is deferred where whatsmeow's log is listened to: what is acknowledged next must not go out when it was not kept.
+func (session *session) containLog() {
+	if problem := recover(); problem != nil {
+		session.cut()
+		session.fail(fmt.Sprintf("a fault in the log: %T", problem))
 	}
 }
 

@@ -65,7 +65,7 @@ func (session *session) Send(ctx context.Context, request protocol.Send) protoco
 		return protocol.Sent{ID: request.ID, WaID: response.ID, Timestamp: at}
 	case errors.Is(err, whatsmeow.ErrServerReturnedError):
 		return protocol.Refused{ID: request.ID, Code: "ServerRefused", Message: "WhatsApp answered with error " + lastNumber.FindString(err.Error())}
-	case written.Load() || response.ID != id: // whatsmeow has put another id in its place: nothing is known of that one
+	case written.Load() || response.ID != "" && response.ID != id: // whatsmeow has put another id in its place: nothing is known of that one
 		return protocol.Uncertain{ID: request.ID, Message: err.Error()}
 	}
 	return notSent(request.ID, err)

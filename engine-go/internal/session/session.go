@@ -40,6 +40,7 @@ type session struct {
 	database *database
 	client   *whatsmeow.Client
 	watch    watch
+	stumbles stumbles
 	handlers activity
 
 	ctx    context.Context // whatsmeow's own work; ends when the session has left
@@ -96,6 +97,7 @@ func (session *session) open(network *network) error {
 	client.UseRetryMessageStore = true
 	client.ManualHistorySyncDownload = true
 	client.DisableManualHistorySyncReceipt = true
+	client.EmitAppStateEventsOnFullSync = true
 	client.BackgroundEventCtx = session.ctx
 	client.AddEventHandlerWithSuccessStatus(session.handle)
 	session.client = client
