@@ -1,7 +1,6 @@
 package inbound
 
 import (
-	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
 
@@ -77,7 +76,7 @@ func identified(record journal.InboundUndecryptable) journal.Record {
 }
 
 // marshal is a message's bytes, the same ones each time; empty for no message.
-func marshal(message *waE2E.Message) []byte {
+func marshal(message proto.Message) []byte {
 	// What another client has left out is no reason to refuse the rest.
 	data, err := proto.MarshalOptions{Deterministic: true, AllowPartial: true}.Marshal(message)
 	if err != nil {

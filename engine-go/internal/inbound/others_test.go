@@ -229,8 +229,8 @@ func TestPeople(t *testing.T) {
 
 func TestWhatIsNothingToKeep(t *testing.T) {
 	for _, event := range []any{
-		nil, 5, &events.Connected{}, &events.Presence{}, &events.CallReject{}, &events.CallRelayLatency{}, &events.Archive{}, &events.Mute{},
-		&events.Contact{}, &events.PushName{}, &events.FBMessage{}, &events.OfflineSyncCompleted{},
+		nil, 5, &events.Connected{}, &events.Presence{}, &events.CallReject{}, &events.CallRelayLatency{}, &events.Star{}, &events.LabelEdit{},
+		&events.AppState{}, &events.PushName{}, &events.FBMessage{}, &events.OfflineSyncCompleted{},
 	} {
 		if record, isMessage, ok := Record(event, own, instant); record != nil || isMessage || ok {
 			t.Errorf("%T: (%v, %v, %v)", event, record, isMessage, ok)

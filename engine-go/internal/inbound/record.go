@@ -61,6 +61,8 @@ func Record(event any, own Own, now time.Time) (record journal.Record, isMessage
 		record = pictureRecord(event)
 	case *events.IdentityChange:
 		record = identityRecord(event)
+	default:
+		record = appStateRecord(event)
 	}
 	return record, false, record != nil
 }

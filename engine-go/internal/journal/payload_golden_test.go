@@ -13,6 +13,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
+	"go.mau.fi/whatsmeow/proto/waSyncAction"
 	"go.mau.fi/whatsmeow/proto/waVnameCert"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -156,10 +157,27 @@ func groups() map[string]any {
 	}
 }
 
+func appStates() map[string]any {
+	return map[string]any{
+		"app_state_mute": &events.Mute{
+			JID: lid.ToNonAD(), Timestamp: instant,
+			Action: &waSyncAction.MuteAction{Muted: proto.Bool(true), MuteEndTimestamp: proto.Int64(-1)},
+		},
+		"app_state_contact": &events.Contact{
+			JID: phone.ToNonAD(), Timestamp: instant, FromFullSync: true,
+			Action: &waSyncAction.ContactAction{FullName: proto.String("Ann Lee"), FirstName: proto.String("Ann"), LidJID: proto.String("1001@lid")},
+		},
+		"app_state_delete_for_me": &events.DeleteForMe{
+			ChatJID: group, SenderJID: lid, MessageID: "3EB0", Timestamp: instant,
+			Action: &waSyncAction.DeleteMessageForMeAction{DeleteMedia: proto.Bool(false), MessageTimestamp: proto.Int64(instant.Unix())},
+		},
+	}
+}
+
 func golden(t *testing.T) map[string]journal.Record {
 	t.Helper()
 	records := map[string]journal.Record{}
-	for _, some := range []map[string]any{messages(), receipts(), calls(), groups()} {
+	for _, some := range []map[string]any{messages(), receipts(), calls(), groups(), appStates()} {
 		for name, event := range some {
 			record, _, ok := inbound.Record(event, own, instant)
 			if !ok || record == nil {
@@ -204,7 +222,8 @@ func TestGoldenPayloads(t *testing.T) {
 func TestEveryKindOfRecordHasAGoldenPayload(t *testing.T) {
 	missing := map[string]bool{
 		"InboundMessage": true, "InboundReceipt": true, "InboundUndecryptable": true, "InboundCall": true, "InboundGroup": true,
-		"InboundGroupChange": true, "InboundPicture": true, "InboundIdentityChange": true, "InboundHistory": true, "InboundUnreadable": true,
+		"InboundGroupChange": true, "InboundPicture": true, "InboundIdentityChange": true, "InboundAppState": true,
+		"InboundHistory": true, "InboundUnreadable": true,
 	}
 	for name, record := range golden(t) {
 		delete(missing, record.Name())

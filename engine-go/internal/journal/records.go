@@ -167,6 +167,15 @@ type InboundIdentityChange struct {
 	Timestamp time.Time `json:"timestamp"`
 }
 
+// InboundAppState is what was done to a chat, a contact or a message on another device of the account, or what was so at pairing.
+type InboundAppState struct {
+	EventID   string    `json:"event_id"`
+	Index     []string  `json:"index"`
+	Timestamp time.Time `json:"timestamp"`
+	FullSync  bool      `json:"full_sync"`
+	Data      []byte    `json:"-"`
+}
+
 // InboundHistory is one part of a history that the phone hands over, a HistorySync of its own.
 type InboundHistory struct {
 	EventID string `json:"event_id"`
@@ -208,6 +217,9 @@ func (InboundPicture) Name() string { return "InboundPicture" }
 func (InboundIdentityChange) Name() string { return "InboundIdentityChange" }
 
 // Name is the name of the Python class.
+func (InboundAppState) Name() string { return "InboundAppState" }
+
+// Name is the name of the Python class.
 func (InboundHistory) Name() string { return "InboundHistory" }
 
 // Name is the name of the Python class.
@@ -236,6 +248,9 @@ func (InboundPicture) Blob() []byte { return nil }
 
 // Blob is nil: the record has no bytes.
 func (InboundIdentityChange) Blob() []byte { return nil }
+
+// Blob is WhatsApp's protobuf SyncActionValue.
+func (record InboundAppState) Blob() []byte { return record.Data }
 
 // Blob is WhatsApp's protobuf HistorySync.
 func (record InboundHistory) Blob() []byte { return record.Data }

@@ -1,0 +1,82 @@
+package inbound
+
+import (
+	"time"
+
+	"go.mau.fi/whatsmeow/appstate"
+	"go.mau.fi/whatsmeow/proto/waSyncAction"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
+	"google.golang.org/protobuf/proto"
+
+	"whatsam.io/engine/internal/journal"
+)
+
+// appStateRecord is the record of what was done to a chat, a contact or a message on the phone or another device of the account; nil for
+// events of other kinds. What is not kept has no place in the tables: starred messages, labels, the settings of the apps.
+//
+// It is made of whatsmeow's own kinds of events and not of events.AppState, which comes beside each of them: only they tell a full sync, which
+// repeats what has been so for years, from news.
+func appStateRecord(event any) journal.Record {
+	switch event := event.(type) {
+	case *events.Archive:
+		value := &waSyncAction.SyncActionValue{ArchiveChatAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexArchive, personText(event.JID))
+	case *events.Pin:
+		value := &waSyncAction.SyncActionValue{PinAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexPin, personText(event.JID))
+	case *events.Mute:
+		value := &waSyncAction.SyncActionValue{MuteAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMute, personText(event.JID))
+	case *events.MarkChatAsRead:
+		value := &waSyncAction.SyncActionValue{MarkChatAsReadAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMarkChatAsRead, personText(event.JID))
+	case *events.Contact:
+		value := &waSyncAction.SyncActionValue{ContactAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexContact, personText(event.JID))
+	case *events.DeleteChat:
+		value := &waSyncAction.SyncActionValue{DeleteChatAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteChat, personText(event.JID), flag(event.DeleteMedia))
+	case *events.ClearChat:
+		value := &waSyncAction.SyncActionValue{ClearChatAction: event.Action}
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexClearChat, personText(event.JID), flag(event.DeleteMedia))
+	case *events.DeleteForMe:
+		value := &waSyncAction.SyncActionValue{DeleteMessageForMeAction: event.Action}
+		return changed(
+			value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteMessageForMe,
+			personText(event.ChatJID), readable(event.MessageID), flag(event.IsFromMe), nobodyIsZero(event.SenderJID),
+		)
+	}
+	return nil
+}
+
+func changed(value *waSyncAction.SyncActionValue, at time.Time, fullSync bool, index ...string) journal.Record {
+	value.Timestamp = proto.Int64(at.UnixMilli())
+	data := marshal(value)
+	return journal.InboundAppState{
+		EventID: identify(append([]string{"app state", digest(data)}, index...)...),
+		Index:   index, Timestamp: moment(at), FullSync: fullSync, Data: data,
+	}
+}
+
+// Plenty says that a record is one of the thousands that a full sync of app state brings at once. Nothing is acknowledged by them, so nobody
+// waits for each of them to be on disk: the committer syncs them together.
+func Plenty(record journal.Record) bool {
+	state, is := record.(journal.InboundAppState)
+	return is && state.FullSync
+}
+
+func flag(value bool) string {
+	if value {
+		return "1"
+	}
+	return "0"
+}
+
+// nobodyIsZero is WhatsApp's way to leave the sender out: in chats of two, and for our own messages.
+func nobodyIsZero(jid types.JID) string {
+	if text := personText(jid); text != "" {
+		return text
+	}
+	return "0"
+}
