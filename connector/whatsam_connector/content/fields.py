@@ -689,6 +689,33 @@ MediaRetryNotification
   directPath 2 string
   result 3 enum
   messageSecret 4 bytes
+
+SyncActionValue
+  timestamp 1 int64
+  contactAction 3 ContactAction
+  muteAction 4 MuteAction
+  pinAction 5 PinAction
+  archiveChatAction 17 ArchiveChatAction
+  markChatAsReadAction 20 MarkChatAsReadAction
+
+ContactAction
+  fullName 1 string
+  firstName 2 string
+  lidJID 3 string
+  pnJID 5 string
+
+MuteAction
+  muted 1 bool
+  muteEndTimestamp 2 int64
+
+PinAction
+  pinned 1 bool
+
+ArchiveChatAction
+  archived 1 bool
+
+MarkChatAsReadAction
+  read 1 bool
 """  # noqa: E501 - WhatsApp's own names nest deeply
 """WhatsApp's numbers for the fields that are used here."""
 

@@ -89,6 +89,8 @@ class RevokeContent:
     """An earlier message shall be deleted for everyone."""
 
     key: Key
+    for_me: bool = False
+    """Only for the own account, which did it on another device: whoever wrote it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ PollVoteMessage: Final = message_class("PollVoteMessage")
 HistorySync: Final = message_class("HistorySync")
 WebMessageInfo: Final = message_class("WebMessageInfo")
 MediaRetryNotification: Final = message_class("MediaRetryNotification")
+SyncActionValue: Final = message_class("SyncActionValue")
+"""What was changed in app state."""
 
 
 def parse(data: bytes, kind: Any = Message) -> Any:

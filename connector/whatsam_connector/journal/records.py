@@ -223,6 +223,26 @@ class InboundIdentityChange:
 
 
 @dataclass(frozen=True, slots=True)
+class InboundAppState:
+    """What was done to a chat, a contact or a message on another device of the account, our own changes included.
+
+    neonize tells nothing of it. A change that is repeated is the same record again; what is so afterwards counts.
+    """
+
+    event_id: str
+    index: tuple[str, ...]
+    """What was done and to what, in WhatsApp's words: `archive`, `pin_v1`, `mute`, `markChatAsRead`, `contact` with the
+    JID behind them; `deleteChat`, `clearChat` with JID and whether files go too (`1`); `deleteMessageForMe` with chat,
+    message id, whether it is ours (`1`) and its sender (`0` where WhatsApp leaves it out)."""
+    timestamp: datetime
+    """When it was done, by the clock of that device."""
+    full_sync: bool
+    """It has been so since before: told when all settings are read, after pairing."""
+    data: bytes
+    """WhatsApp's protobuf `SyncActionValue`."""
+
+
+@dataclass(frozen=True, slots=True)
 class InboundHistory:
     """History that the phone hands over after pairing or on request: nothing of it is new.
 
@@ -266,6 +286,7 @@ JournalRecord = (
     | InboundGroupChange
     | InboundPicture
     | InboundIdentityChange
+    | InboundAppState
     | InboundHistory
     | InboundUnreadable
 )

@@ -9,11 +9,16 @@ canonical name: by phone number where it is known. A message of the past may hav
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 from whatsam_connector.content.reading_parts import MediaSource
+
+FOR_EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Until when a chat is muted that is muted without an end."""
+NO_LONGER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""As the time of a ChatChange: the chat is pinned, or muted, no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +181,14 @@ class ChatChange:
     marked_unread: bool | None = None
     archived: bool | None = None
     pinned_at: datetime | None = None
+    """`NO_LONGER`: it is not."""
     muted_until: datetime | None = None
+    """`NO_LONGER`: it is not."""
     ephemeral_seconds: int | None = None
+    gone_at: datetime | None = None
+    """It was deleted on the phone: it leaves the list, unless it has a younger message. Its messages stay."""
+    emptied_at: datetime | None = None
+    """It was cleared on the phone: the list shows no last message, unless that is younger. Its messages stay."""
 
 
 @dataclass(frozen=True, slots=True)

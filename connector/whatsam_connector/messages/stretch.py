@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from whatsam_connector.journal import Entry, InboundHistory, InboundMessage, InboundUnreadable, Reader
+from whatsam_connector.journal import Entry, InboundAppState, InboundHistory, InboundMessage, InboundUnreadable, Reader
 
 MOST_RECORDS = 500
 """Records per transaction: bounds what is done again after a crash."""
@@ -35,7 +35,12 @@ def read_stretch(reader: Reader) -> Stretch:
 
 def _size(entry: Entry) -> int:
     match entry.record:
-        case InboundMessage(raw=content) | InboundHistory(data=content) | InboundUnreadable(data=content):
+        case (
+            InboundMessage(raw=content)
+            | InboundHistory(data=content)
+            | InboundAppState(data=content)
+            | InboundUnreadable(data=content)
+        ):
             return len(content)
         case _:
             return 0

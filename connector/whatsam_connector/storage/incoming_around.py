@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from whatsam_connector.messages.batch import Batch, ChatChange, ContactChange, NewEvent, ReactionChange, Vote
+from whatsam_connector.messages.batch import NO_LONGER, Batch, ChatChange, ContactChange, NewEvent, ReactionChange, Vote
 from whatsam_connector.storage.incoming_messages import Effect
 from whatsam_connector.storage.incoming_owner import Owner
 
@@ -79,20 +79,32 @@ _CHAT = (
     "last_at = greatest(chats.last_at, given.last_at), "
     "unread = case when given.read then given.all_unread else chats.unread + given.added end, "
     "marked_unread = coalesce(given.marked_unread, case when given.read then false end, chats.marked_unread), "
-    "archived = coalesce(given.archived, chats.archived), pinned_at = coalesce(given.pinned_at, chats.pinned_at), "
-    "muted_until = coalesce(given.muted_until, chats.muted_until), "
+    "archived = coalesce(given.archived, chats.archived), "
+    "pinned_at = nullif(coalesce(given.pinned_at, chats.pinned_at), $18), "
+    "muted_until = nullif(coalesce(given.muted_until, chats.muted_until), $18), "
     "ephemeral_seconds = coalesce(given.ephemeral_seconds, chats.ephemeral_seconds), updated_at = now() "
     "from given where chats.session = $1 and chats.chat = given.chat returning chats.chat) "
     "insert into chats as kept (session, tenant, chat, contact, kind, name, last_at, last_message_id, unread, "
     "marked_unread, archived, pinned_at, muted_until, ephemeral_seconds) "
     "select $1, $2, chat, contact, kind, name, last_at, last_message_id, "
     "coalesce(first_unread, 0) + case when read then all_unread else added end, coalesce(marked_unread, false), "
-    "coalesce(archived, false), pinned_at, muted_until, coalesce(ephemeral_seconds, 0) "
+    "coalesce(archived, false), nullif(pinned_at, $18), nullif(muted_until, $18), coalesce(ephemeral_seconds, 0) "
     "from given where chat not in (select chat from changed) "
     # Somebody else made it in this very moment: its place in the list is what must not get lost.
     "on conflict (session, chat) do update set last_at = greatest(kept.last_at, excluded.last_at), "
     "last_message_id = coalesce(excluded.last_message_id, kept.last_message_id), "
     "unread = kept.unread + excluded.unread"
+)
+# What is younger than the deletion came, or was read again, after it.
+_GONE = (
+    "delete from chats using unnest($2::text[], $3::timestamptz[]) as given(chat, at) "
+    "where chats.session = $1 and chats.chat = given.chat and coalesce(chats.last_at, '-infinity') <= given.at"
+)
+_EMPTIED = (
+    "update chats set last_message_id = null, unread = 0, marked_unread = false, updated_at = now() "
+    "from unnest($2::text[], $3::timestamptz[]) as given(chat, at) "
+    "where chats.session = $1 and chats.chat = given.chat and coalesce(chats.last_at, '-infinity') <= given.at "
+    "and (chats.last_message_id is not null or chats.unread <> 0 or chats.marked_unread)"
 )
 _EVENT = (
     "insert into events (session, tenant, event_id, kind, message_id, body) "
@@ -152,7 +164,13 @@ async def chats(connection: "Connection", owner: Owner, batch: Batch, effect: Ef
     """Last message, unread number and settings of the chats that the batch is about."""
     table = _chat_rows(batch, effect)
     if table:
-        await connection.execute(_CHAT, owner.session, owner.tenant, *_columns(table))
+        await connection.execute(_CHAT, owner.session, owner.tenant, *_columns(table), NO_LONGER)
+    emptied = [(change.contact, change.emptied_at) for change in batch.chats if change.emptied_at is not None]
+    if emptied:
+        await connection.execute(_EMPTIED, owner.session, *_columns(emptied))
+    gone = [(change.contact, change.gone_at) for change in batch.chats if change.gone_at is not None]
+    if gone:
+        await connection.execute(_GONE, owner.session, *_columns(gone))
 
 
 async def events(connection: "Connection", owner: Owner, given: Sequence[NewEvent]) -> None:

@@ -1,9 +1,12 @@
 """Our table of WhatsApp's fields says what the engine's own descriptors say, so that it cannot drift."""
 
+import builtins
 import contextlib
+import importlib
 from typing import Any
 
 import pytest
+from google.protobuf import runtime_version
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +19,23 @@ from neonize.proto.waWeb import WAWebProtobufsWeb_pb2
 from whatsam_connector.content import schema
 from whatsam_connector.content.fields import TABLE, HistoryType, ProtocolType
 
+
+def _sync_action() -> Any:
+    """This one of neonize 0.5.2 uses a name that it does not import."""
+    vars(builtins)["_runtime_version"] = runtime_version
+    try:
+        return importlib.import_module("neonize.proto.waSyncAction.WASyncAction_pb2")
+    finally:
+        del vars(builtins)["_runtime_version"]
+
+
 _MODULES: tuple[Any, ...] = (
     WAWebProtobufsE2E_pb2,
     WACommon_pb2,
     WAWebProtobufsHistorySync_pb2,
     WAWebProtobufsWeb_pb2,
     WAMmsRetry_pb2,
+    _sync_action(),
 )
 _NAMES = [line for line in TABLE.splitlines() if line and not line.startswith(" ")]
 

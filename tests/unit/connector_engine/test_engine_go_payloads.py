@@ -48,6 +48,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 )
 from neonize.proto.waHistorySync.WAWebProtobufsHistorySync_pb2 import Conversation, HistorySync
 
+from whatsam_connector.content.schema import SyncActionValue
 from whatsam_connector.engine.neonize_adapter.contacts import identity_record, picture_record
 from whatsam_connector.engine.neonize_adapter.groups import change_record, group_record
 from whatsam_connector.engine.neonize_adapter.inbound import message_record, undecryptable_record
@@ -55,7 +56,14 @@ from whatsam_connector.engine.neonize_adapter.jids import parse_jid
 from whatsam_connector.engine.neonize_adapter.logs import lost_message
 from whatsam_connector.engine.neonize_adapter.phone_calls import call_record, notice_record, terminate_record
 from whatsam_connector.engine.neonize_adapter.receipts import receipt_record
-from whatsam_connector.journal import CallStep, InboundHistory, InboundMessage, InboundUnreadable, JournalRecord
+from whatsam_connector.journal import (
+    CallStep,
+    InboundAppState,
+    InboundHistory,
+    InboundMessage,
+    InboundUnreadable,
+    JournalRecord,
+)
 from whatsam_connector.journal.payload import from_payload, to_payload
 
 TESTDATA = Path(__file__).parents[3] / "engine-go" / "internal" / "journal" / "testdata"
@@ -182,6 +190,11 @@ def history() -> InboundHistory:
     return InboundHistory("", 1, 1, numbers.SerializeToString() + numberless)  # numbers come first in every part
 
 
+def app_state(*index: str, full_sync: bool = False, more: bytes = b"", **value: Any) -> InboundAppState:
+    data = SyncActionValue(timestamp=SECONDS * 1000, **value).SerializeToString() + more
+    return InboundAppState("", index, INSTANT, full_sync, data)
+
+
 EXPECTED: dict[str, Callable[[], JournalRecord | None]] = {
     "message_text": lambda: message(Message(conversation='Grüße 👍 "a\\b"\n\t\x01\x7f</script>&\u2028')),
     "message_unclean": lambda: message(unclean()),
@@ -231,6 +244,17 @@ EXPECTED: dict[str, Callable[[], JournalRecord | None]] = {
     "picture": lambda: picture_record(Picture(JID=GROUP, Author=LID, Timestamp=SECONDS, Remove=False)),
     "picture_removed": lambda: picture_record(Picture(JID=LID, Timestamp=SECONDS, Remove=True)),
     "identity_change": lambda: identity_record(IdentityChange(JID=LID, Timestamp=SECONDS, Implicit=False)),
+    # neonize tells nothing of app state: these are what the inbox reads.
+    "app_state_mute": lambda: app_state("mute", "1001@lid", muteAction={"muted": True, "muteEndTimestamp": -1}),
+    "app_state_contact": lambda: app_state(
+        "contact",
+        "49151@s.whatsapp.net",
+        full_sync=True,
+        contactAction={"fullName": "Ann Lee", "firstName": "Ann", "lidJID": "1001@lid"},
+    ),
+    "app_state_delete_for_me": lambda: app_state(
+        "deleteMessageForMe", "1203@g.us", "3EB0", "0", "1001@lid", more=b"\x92\x01\x08\x08\x00\x10\xbf\xfb\x9e\xcd\x06"
+    ),
     "history": history,
     "unreadable": lambda: InboundUnreadable("", "Picture", "runtime.errorString", b"null"),
 }

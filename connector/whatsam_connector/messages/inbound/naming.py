@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from whatsam_connector.journal import (
+    InboundAppState,
     InboundCall,
     InboundMessage,
     InboundReceipt,
@@ -15,7 +16,8 @@ from whatsam_connector.journal import (
     JournalRecord,
     UnknownRecord,
 )
-from whatsam_connector.messages.inbound.names import lid_of
+from whatsam_connector.messages.inbound.app_state import about, subject
+from whatsam_connector.messages.inbound.names import lid_of, person
 
 AnyRecord = JournalRecord | UnknownRecord
 
@@ -27,6 +29,8 @@ def unnamed(record: AnyRecord) -> tuple[str, ...]:
             pairs = ((record.chat, record.chat_phone), (record.sender, record.sender_phone))
         case InboundCall():
             pairs = ((record.caller, record.caller_phone),)
+        case InboundAppState():
+            pairs = ((subject(record), None),)
         case _:
             return ()
     return tuple(jid for jid, phone in pairs if phone is None and lid_of(jid) is not None)
@@ -44,5 +48,8 @@ def named(record: AnyRecord, phones: Mapping[str, str]) -> AnyRecord:
         case InboundCall():
             phone = record.caller_phone or phones.get(record.caller)
             return record if phone == record.caller_phone else replace(record, caller_phone=phone)
+        case InboundAppState():
+            phone = phones.get(subject(record))
+            return record if phone is None else about(record, person(subject(record), phone))
         case _:
             return record

@@ -40,7 +40,7 @@ def judge(reference: Reference, rows: Sequence[TargetRow], own: Sequence[str], a
         case EditContent():
             return _edit(reference, reference.content, rows)
         case RevokeContent():
-            return _revoke(reference, rows, admins)
+            return _revoke(reference, reference.content, rows, admins)
         case VoteContent():
             return _vote(reference, reference.content, rows, own)
         case EncryptedReaction():
@@ -59,7 +59,11 @@ def _edit(reference: Reference, content: EditContent, rows: Sequence[TargetRow])
     return Edit(row, changes, reference.at, _event(reference, "message.edited"))
 
 
-def _revoke(reference: Reference, rows: Sequence[TargetRow], admins: Admins) -> Effect | Waiting:
+def _revoke(
+    reference: Reference, content: RevokeContent, rows: Sequence[TargetRow], admins: Admins
+) -> Effect | Waiting:
+    if content.for_me:
+        return _hide(reference, rows)
     row = next((row for row in rows if _wrote(reference, row)), None)
     if row is None:
         if reference.names.kind != "group":
@@ -71,6 +75,14 @@ def _revoke(reference: Reference, rows: Sequence[TargetRow], admins: Admins) -> 
             return Waiting.FORGED
         row = rows[0]
     return Revoke(row, reference.at, _event(reference, "message.deleted"))
+
+
+def _hide(reference: Reference, rows: Sequence[TargetRow]) -> Effect | Waiting:
+    """What the own account does with its own copy; anybody's message may be that."""
+    row = next((row for row in rows if (row.direction == "out") == reference.from_me), None)
+    if row is None:
+        return Waiting.FORGED
+    return Revoke(row, reference.at, _event(reference, "message.deleted", forMe=True))
 
 
 def _vote(

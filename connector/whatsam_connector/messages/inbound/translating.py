@@ -1,6 +1,7 @@
 """One journal record → what it says. Pure; called by the inbox for each record of a stretch of the journal."""
 
 from whatsam_connector.journal import (
+    InboundAppState,
     InboundCall,
     InboundGroup,
     InboundGroupChange,
@@ -14,7 +15,7 @@ from whatsam_connector.journal import (
     JournalRecord,
     UnknownRecord,
 )
-from whatsam_connector.messages.inbound import calls, chats, groups, history, messages, receipts
+from whatsam_connector.messages.inbound import app_state, calls, chats, groups, history, messages, receipts
 from whatsam_connector.messages.inbound.findings import Finding, Owner, Wants
 
 
@@ -37,6 +38,8 @@ def translate(record: JournalRecord | UnknownRecord, owner: Owner, wants: Wants)
             return groups.picture(record, owner)
         case InboundIdentityChange():
             return chats.identity_changed(record, owner)
+        case InboundAppState():
+            return app_state.app_state(record, owner)
         case InboundHistory():
             return history.history(record, owner, wants)
         case InboundUnreadable():
