@@ -67,6 +67,12 @@ func Record(event any, own Own, now time.Time) (record journal.Record, isMessage
 	return record, false, record != nil
 }
 
+// Unreadable is the record of an event that something of ours stumbled over, and the record's id, which is the same each time.
+func Unreadable(event, problem any) (journal.Record, string) {
+	record := unreadable(event, problem)
+	return record, record.(journal.InboundUnreadable).EventID
+}
+
 // unreadable keeps an event that a conversion stumbled over.
 func unreadable(event, problem any) journal.Record {
 	kind := reflect.TypeOf(event)
@@ -83,6 +89,11 @@ func unreadable(event, problem any) journal.Record {
 // unreadableBytes is the record of something that stayed bytes. The error is the name of its type: no content.
 func unreadableBytes(name, problem string, data []byte) journal.Record {
 	return journal.InboundUnreadable{EventID: identify("unreadable", name, digest(data)), Event: name, Error: problem, Data: data}
+}
+
+// TooLarge is what is kept in the place of a record that the journal does not take: its bytes, without what was read from them.
+func TooLarge(record journal.Record) journal.Record {
+	return unreadableBytes(record.Name(), "TooLarge", record.Blob())
 }
 
 // asBytes is the protobuf of a message, and the JSON of anything else.

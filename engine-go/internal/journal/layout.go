@@ -42,7 +42,7 @@ type Position struct {
 // pack frames one payload.
 func pack(payload []byte) ([]byte, error) {
 	if len(payload) > MostPayloadBytes {
-		return nil, fmt.Errorf("journal: a record of %d bytes is above the limit of %d", len(payload), MostPayloadBytes)
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(payload))
 	}
 	framed := make([]byte, prefixBytes, prefixBytes+len(payload))
 	binary.BigEndian.PutUint32(framed, uint32(len(payload)))

@@ -18,6 +18,8 @@ var (
 	ErrBusy = errors.New("another process writes this journal")
 	// ErrClosed says that the session has left this process: another one may write this journal by now.
 	ErrClosed = errors.New("the journal was closed")
+	// ErrTooLarge says that a record is none for any reader; nothing was written, and the writer goes on.
+	ErrTooLarge = errors.New("a record above the limit")
 	// ErrFailed says that the disk did not take a record. The writer is useless from then on, and the engine has to stop.
 	ErrFailed = errors.New("journal")
 )

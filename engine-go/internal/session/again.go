@@ -71,8 +71,8 @@ func (session *session) stumble(event, problem any) (kept bool) {
 		}
 	}()
 	line(fmt.Sprintf("session: fault no. %d in a handler: %T at %T", faults.Add(1), problem, event))
-	record := inbound.Unreadable(event, problem)
-	return session.stumbles.again(record.EventID) && session.keep(record, true)
+	record, id := inbound.Unreadable(event, problem)
+	return session.stumbles.again(id) && session.keep(record, true)
 }
 
 // comeAgain closes the connection at once, because some kinds of stanzas are acknowledged whatever a handler says, and makes another one after
@@ -80,7 +80,7 @@ func (session *session) stumble(event, problem any) (kept bool) {
 func (session *session) comeAgain() {
 	pause, mine := session.stumbles.wait(firstPause, time.Now())
 	session.cut()
-	if !mine || session.leaving.Load() {
+	if !mine || session.leaving.Load() || !session.ran.Load() {
 		return
 	}
 	session.isAway(protocol.Disconnected{UID: session.uid, Reason: "ConnectionLost"})

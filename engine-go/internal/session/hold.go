@@ -44,6 +44,11 @@ func (watch *watch) handling(id string) <-chan struct{} {
 func (watch *watch) handled(id string) {
 	watch.mutex.Lock()
 	defer watch.mutex.Unlock()
+	watch.release(id)
+}
+
+// release lets go whoever waits for a message. The mutex is held.
+func (watch *watch) release(id string) {
 	if arrival, here := watch.came[id]; here && arrival.handled != nil {
 		close(arrival.handled)
 		arrival.handled = nil

@@ -85,6 +85,7 @@ func (watch *watch) leaves(node *binary.Node) {
 			written.Store(true)
 		}
 	case "ack", "receipt":
+		watch.release(id)
 		delete(watch.came, id)
 	}
 }

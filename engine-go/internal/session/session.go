@@ -51,6 +51,7 @@ type session struct {
 
 	own         atomic.Pointer[inbound.Own]
 	untold      bool // nobody was told of the device yet; only for the handler of Connected
+	ran         atomic.Bool
 	connected   atomic.Bool
 	leaving     atomic.Bool
 	left        atomic.Bool
@@ -115,6 +116,7 @@ func (session *session) learn() {
 
 // run connects; it returns when the connection is up or a code is shown, or when that has failed.
 func (session *session) run() {
+	session.ran.Store(true)
 	expired := time.AfterFunc(startLimit, func() {
 		select {
 		case <-session.begun:
