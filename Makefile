@@ -73,8 +73,9 @@ format: venv ## put the code into the house's form
 crds: venv ## generate crds/ from the models
 	$(BIN)/python -m whatsam_core.crd crds
 
-docs: venv ## generate docs/configuration.md from the settings classes
+docs: venv ## generate docs/configuration.md from the settings classes, docs/engines-compared.md from the tests' table
 	$(BIN)/python -m whatsam_local.settings_page docs/configuration.md
+	$(BIN)/python tests/flow/connector_engine/engine_differences.py docs/engines-compared.md
 
 clean: ## end the cluster, remove .venv, .local and caches (the built control plane stays in ~/.cache)
 	@if [ -x $(LOCAL) ]; then $(LOCAL) down; fi

@@ -150,9 +150,9 @@ class Rig:
         await running.event(OfflineDrained)
         return running
 
-    async def resume(self, account: Account, **options: float) -> Running:
+    async def resume(self, account: Account) -> Running:
         """Start the paired session and wait until it is connected."""
-        running = await self.spawn(account.session(), **options)
+        running = await self.spawn(account.session())
         await running.event(Connected)
         await running.event(OfflineDrained)
         return running

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, Running, journal_entries, message_of, text
+from engine_differences import QUESTION_WITHOUT_ANSWER
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import DocumentMessage, Message
 
 from whatsam_connector.engine.methods import METHODS, upload_seconds
@@ -173,6 +174,22 @@ async def test_a_question_that_is_not_answered_holds_up_neither_sends_nor_the_ne
     assert await rig.texts(contact, 2) == ["knows the keys", "meanwhile"]
     await call(uid, "is_on_whatsapp", {"phones": [contact]})
     await running.process.ping(10)
+
+
+async def test_many_questions_without_an_answer(rig: Rig, new_number: Callable[[], str]) -> None:
+    account, _contact, running = await paired(rig, new_number)
+    rig.simulator.set_faults(ignore=["w:g2"], numbers=[account.number])
+    asked = 0
+    for _ in range(8):
+        with pytest.raises((EngineUnresponsive, EngineRefused)) as ended:
+            await running.process.call(account.uid, "groups", {}, 0.5)
+        if isinstance(ended.value, EngineRefused):
+            assert ended.value.code == "NotStarted"
+            break
+        asked += 1
+    assert asked == QUESTION_WITHOUT_ANSWER.of(rig.engine.kind)
+    rig.simulator.clear_faults()
+    await running.process.ping(30)
 
 
 async def test_what_cannot_be_called(rig: Rig, new_number: Callable[[], str]) -> None:

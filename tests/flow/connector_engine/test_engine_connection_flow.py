@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from connector_engine_rig import Rig, journal_entries, message_of, text
+from engine_differences import UNKNOWN_LOGIN_FAILURE
 
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.journal import Reader
@@ -88,17 +89,20 @@ async def test_login_failures(
 
 
 @pytest.mark.parametrize("failure", [415, 418])
-async def test_a_login_failure_that_neonize_does_not_know_ends_the_process(
-    rig: Rig, new_number: Callable[[], str], failure: int
-) -> None:
-    """Its event loop ends then, but the Go client would go on acknowledging messages."""
+async def test_a_login_failure_of_an_unknown_kind(rig: Rig, new_number: Callable[[], str], failure: int) -> None:
+    """neonize's event loop ends then, but its Go client would go on acknowledging messages."""
     account = rig.account(new_number())
     first = await rig.pair(account)
     await first.process.stop(20)
     rig.simulator.set_faults(login_failure=failure, numbers=[account.number])
     running = await rig.spawn(account.session())
     await running.event(ConnectFailure)
-    assert (await running.exit()).reason is ExitReason.CONNECT_FAILED
+    if UNKNOWN_LOGIN_FAILURE.of(rig.engine.kind):
+        assert (await running.exit()).reason is ExitReason.CONNECT_FAILED
+        return
+    await running.process.ping(30)
+    assert (await running.process.stop(20)).reason is ExitReason.CLEAN
+    assert not running.has(Connected)
 
 
 async def test_a_server_that_refuses_ends_the_process(rig: Rig, new_number: Callable[[], str]) -> None:

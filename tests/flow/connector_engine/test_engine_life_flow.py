@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, dies, text
 from connector_engines import Engine
+from engine_differences import ABORT
 
 from whatsam_connector.engine.protocol import ExitCode, Ping
 from whatsam_connector.engine.wire import frame
@@ -89,10 +90,14 @@ async def test_a_stopped_engine_answers_nothing_and_can_be_killed(rig: Rig, new_
 
 async def test_a_death_is_told_apart_from_a_kill(rig: Rig, new_number: Callable[[], str]) -> None:
     account = rig.account(new_number())
-    for signal_number, reason in ((signal.SIGKILL, ExitReason.KILLED), (signal.SIGABRT, ExitReason.PANIC)):
+    for signal_number, code, reason in (
+        (signal.SIGKILL, -signal.SIGKILL, ExitReason.KILLED),
+        (signal.SIGABRT, ABORT.of(rig.engine.kind), ExitReason.PANIC),
+    ):
         running = await (rig.resume(account) if account.jid else rig.pair(account))
         os.kill(running.process.pid, signal_number)
-        assert await running.exit() == EngineExit(-signal_number, reason)
+        ended = await running.exit()
+        assert (ended.code, ended.reason) == (code, reason)
     hung = await rig.resume(account)
     hung.process.kill(hung=True)
     assert (await hung.exit()).reason is ExitReason.HUNG

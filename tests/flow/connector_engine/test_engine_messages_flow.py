@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from connector_engine_rig import Rig, journal_entries, message_of, text
+from engine_differences import PHONE_IS_ASKED, SEND_WITHOUT_ANSWER
 
 from whatsam_connector.journal import InboundReceipt, InboundUndecryptable, Reader, ReceiptKind
 from whatsam_connector.supervision import (
@@ -108,8 +109,11 @@ async def test_a_damaged_message_is_noted_and_comes_again(rig: Rig, new_number: 
     await rig.pair(account)
     rig.simulator.set_faults(damage_messages=1, numbers=[account.number])
     wa_id = await rig.say(contact, account.number, "twice")
-    (entry,) = await journal_entries(Reader(account.journal), 1)
-    assert message_of(entry).text == "twice"
+    entries = await journal_entries(Reader(account.journal), 1 + PHONE_IS_ASKED.of(rig.engine.kind))
+    messages = [message_of(entry) for entry in entries]
+    assert {(message.wa_id, message.text) for message in messages} == {(wa_id, "twice")}
+    by_phone = [message.resent_by_phone for message in messages]
+    assert sorted(by_phone) == [False, *([True] if PHONE_IS_ASKED.of(rig.engine.kind) else [])]
     damaged = [entry.record for entry in Reader(account.journal) if isinstance(entry.record, InboundUndecryptable)]
     assert [record.wa_id for record in damaged] == [wa_id]
 
@@ -135,7 +139,6 @@ async def test_refusals_say_that_nothing_was_sent(rig: Rig, new_number: Callable
         return refused.value.code
 
     assert await code(text(contact, "x"), uid="another") == "UnknownSession"
-    assert await code(OutgoingMessage("r", contact, b"\x0a\x01x", "3EBMINE")) == "Unsupported"
     assert await code(text("120363000000000000@g.us", "x")) == "NotSent"
     rig.simulator.set_faults(message_error=463)
     assert await code(text(contact, "x")) == "ServerRefused"
@@ -151,13 +154,31 @@ async def test_a_send_without_answer_is_uncertain_and_the_one_behind_it_is_not_s
     running = await rig.pair(account)
     await running.process.send(account.uid, text(contact, "knows the keys"), 30)
     rig.simulator.set_faults(ignore=["message"], numbers=[account.number])
-    first = asyncio.create_task(running.process.send(account.uid, text(contact, "no answer"), 1.0))
+    first = asyncio.create_task(running.process.send(account.uid, text(contact, "no answer"), 2.0))
     second = asyncio.create_task(running.process.send(account.uid, text(contact, "never begun"), 1.0))
     with pytest.raises(EngineUncertain):
         await first
     with pytest.raises(EngineRefused) as refused:
         await second
     assert refused.value.code == "NotStarted"
+
+
+async def test_what_comes_behind_a_send_without_answer(rig: Rig, new_number: Callable[[], str]) -> None:
+    account, contact = rig.account(new_number()), rig.contact(new_number())
+    running = await rig.pair(account)
+    await running.process.send(account.uid, text(contact, "knows the keys"), 30)
+    rig.simulator.set_faults(ignore=["message"], numbers=[account.number])
+    with pytest.raises(EngineUncertain):
+        await running.process.send(account.uid, text(contact, "no answer"), 1.0)
+    rig.simulator.clear_faults()
+    refusal = SEND_WITHOUT_ANSWER.of(rig.engine.kind)
+    if refusal is None:
+        await running.process.send(account.uid, text(contact, "behind it"), 30)
+        assert (await rig.texts(contact, 2))[-1] == "behind it"
+        return
+    with pytest.raises(EngineRefused) as refused:
+        await running.process.send(account.uid, text(contact, "behind it"), 2.0)
+    assert refused.value.code == refusal
 
 
 async def test_a_send_whose_engine_dies_is_uncertain_and_one_after_its_end_is_refused(
