@@ -26,7 +26,6 @@ type fakeSession struct {
 	disconnected int
 	closed       int
 	hold         chan struct{} // a send waits for it, or for its context
-	stubborn     bool          // a send that is told to give up does not
 	panics       bool
 }
 
@@ -35,13 +34,9 @@ func (session *fakeSession) Send(ctx context.Context, request protocol.Send) pro
 		panic("a text that must not be told")
 	}
 	if session.hold != nil {
-		gaveUp := ctx.Done()
-		if session.stubborn {
-			gaveUp = nil
-		}
 		select {
 		case <-session.hold:
-		case <-gaveUp:
+		case <-ctx.Done():
 			return protocol.Uncertain{ID: request.ID, Message: "gave up"}
 		}
 	}
@@ -68,20 +63,36 @@ func (session *fakeSession) Close() {
 	session.closed++
 }
 
+func (session *fakeSession) counts() (disconnected, closed int) {
+	session.mutex.Lock()
+	defer session.mutex.Unlock()
+	return session.disconnected, session.closed
+}
+
 type fakeEngine struct {
-	prepare  func(*fakeSession)
-	sessions map[string]*fakeSession
+	prepare func(*fakeSession)
+	mutex   sync.Mutex
+	started map[string]*fakeSession
+}
+
+// sessions are those that were started.
+func (engine *fakeEngine) sessions() map[string]*fakeSession {
+	engine.mutex.Lock()
+	defer engine.mutex.Unlock()
+	return engine.started
 }
 
 func (engine *fakeEngine) Start(starts []protocol.SessionStart, tools Tools) map[string]Session {
-	engine.sessions = map[string]*fakeSession{}
+	engine.mutex.Lock()
+	defer engine.mutex.Unlock()
+	engine.started = map[string]*fakeSession{}
 	made := map[string]Session{}
 	for _, start := range starts {
 		session := &fakeSession{uid: start.UID, tools: tools}
 		if engine.prepare != nil {
 			engine.prepare(session)
 		}
-		engine.sessions[start.UID], made[start.UID] = session, session
+		engine.started[start.UID], made[start.UID] = session, session
 	}
 	return made
 }
@@ -260,8 +271,10 @@ func TestTheProcessEndsWithItsLastSession(t *testing.T) {
 	parent.hearUntil("Done")
 	parent.hearUntil("Done")
 	parent.ends(protocol.Clean)
-	if parent.engine.sessions["a"].closed != 1 || parent.engine.sessions["b"].closed != 1 {
-		t.Error("a file was not given back once")
+	for uid, session := range parent.engine.sessions() {
+		if _, closed := session.counts(); closed != 1 {
+			t.Errorf("the file of %s was given back %d times", uid, closed)
+		}
 	}
 }
 
@@ -310,9 +323,9 @@ func TestStop(t *testing.T) {
 	parent.start("a", "b")
 	parent.say(protocol.Stop{})
 	parent.ends(protocol.Clean)
-	for uid, session := range parent.engine.sessions {
-		if session.disconnected != 1 || session.closed != 1 {
-			t.Errorf("%s: %d, %d", uid, session.disconnected, session.closed)
+	for uid, session := range parent.engine.sessions() {
+		if disconnected, closed := session.counts(); disconnected != 1 || closed != 1 {
+			t.Errorf("%s: %d, %d", uid, disconnected, closed)
 		}
 	}
 }
@@ -320,12 +333,12 @@ func TestStop(t *testing.T) {
 func TestTheLastWordsAreHeard(t *testing.T) {
 	parent := launch(t, nil)
 	parent.start("a")
-	writer := parent.engine.sessions["a"].tools.Journals["a"]
+	writer := parent.engine.sessions()["a"].tools.Journals["a"]
 	position, err := writer.Append(note{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent.engine.sessions["a"].tools.Committer.Touch("a", writer, 3.5)
+	parent.engine.sessions()["a"].tools.Committer.Touch("a", writer, 3.5)
 	parent.say(protocol.Stop{})
 	advanced := parent.hearUntil("JournalAdvanced")
 	place, _ := advanced["position"].(map[string]any)
@@ -346,7 +359,7 @@ func TestAFullJournalIsToldAndItsSessionHangsUp(t *testing.T) {
 	request.Sessions[0].JournalLimit = 100
 	parent.say(request)
 	parent.hearUntil("Started")
-	session := parent.engine.sessions["a"]
+	session := parent.engine.sessions()["a"]
 	if _, err := session.tools.Journals["a"].Append(note{}); err != nil {
 		t.Fatal(err)
 	}
