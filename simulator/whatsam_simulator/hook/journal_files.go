@@ -16,8 +16,9 @@ import (
 
 // faults is what is wrong with the disk. Numbers count over all journals of the process, from 1; 0 is never.
 type faults struct {
-	// WriteMilliseconds is waited before and after each write, SyncMilliseconds before each sync.
+	// WriteMilliseconds is waited before and after each write, SyncMilliseconds before each sync, from sync number SlowFrom on.
 	WriteMilliseconds, SyncMilliseconds int
+	SlowFrom                            int64
 	// Room is how many bytes can be written until the disk is full; nil: as many as the real one takes.
 	Room *int64
 	// FailSyncs is the number of the first sync that fails; FailedSyncs is how many do.
@@ -84,11 +85,14 @@ func syncFile(file *os.File) error {
 	if err != nil {
 		return err
 	}
-	pause(disk.SyncMilliseconds)
 	disk.Lock()
 	disk.syncs++
+	slow := disk.syncs >= disk.SlowFrom
 	fails := disk.FailSyncs > 0 && disk.syncs >= disk.FailSyncs && disk.syncs < disk.FailSyncs+disk.FailedSyncs
 	disk.Unlock()
+	if slow {
+		pause(disk.SyncMilliseconds)
+	}
 	if fails {
 		return unix.EIO
 	}
