@@ -56,7 +56,8 @@ func (decoder *Decoder) Decode(body []byte) (any, error) {
 
 // object is the fields of a JSON object.
 func object(body []byte) (map[string]json.RawMessage, error) {
-	if !utf8.Valid(body) {
+	body, ok := withoutSurrogates(body)
+	if !ok {
 		return nil, fmt.Errorf("%w: no UTF-8", ErrNotOurs)
 	}
 	var fields map[string]json.RawMessage
@@ -64,6 +65,28 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 		return nil, fmt.Errorf("%w: no JSON object", ErrNotOurs)
 	}
 	return fields, nil
+}
+
+// withoutSurrogates is a body whose halves of surrogate pairs have become U+FFFD. Python's texts may hold such halves, for example from a tenant's
+// request, and are sent as they are. ok is false for what is no UTF-8 even so.
+func withoutSurrogates(body []byte) (text []byte, ok bool) {
+	if utf8.Valid(body) {
+		return body, true
+	}
+	text = make([]byte, 0, len(body))
+	for rest := body; len(rest) > 0; {
+		letter, size := utf8.DecodeRune(rest)
+		switch {
+		case letter != utf8.RuneError || size > 1:
+			text = append(text, rest[:size]...)
+		case len(rest) >= 3 && rest[0] == 0xED && rest[1]&0xE0 == 0xA0 && rest[2]&0xC0 == 0x80:
+			text, size = utf8.AppendRune(text, utf8.RuneError), 3
+		default:
+			return nil, false
+		}
+		rest = rest[size:]
+	}
+	return text, true
 }
 
 // fill sets the fields of a struct; its name has been checked or is checked here.

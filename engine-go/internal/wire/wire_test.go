@@ -57,3 +57,22 @@ func TestAppendRefusesWhatIsNoNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeTakesHalvesOfPairs(t *testing.T) {
+	decoder := NewDecoder(inner{})
+	for body, want := range map[string]string{
+		"{\"is\":\"inner\",\"name\":\"a\xed\xa0\xbdb\"}":           "a\uFFFDb",
+		"{\"is\":\"inner\",\"name\":\"\xed\xa0\xbd\xed\xb8\x80\"}": "\uFFFD\uFFFD",
+		`{"is":"inner","name":"\ud83d"}`:                           "\uFFFD",
+		"{\"is\":\"inner\",\"name\":\"\uFFFD\U0001F600\"}":         "\uFFFD\U0001F600",
+	} {
+		if decoded, err := decoder.Decode([]byte(body)); err != nil || decoded != (inner{want}) {
+			t.Errorf("%q: %v %v", body, decoded, err)
+		}
+	}
+	for _, broken := range []string{"\xed\xa0", "\xed\xa0\x41", "\xff", "\xc0\x80", "\xed\xa0\xbd\xfe"} {
+		if _, err := decoder.Decode([]byte("{\"is\":\"inner\",\"name\":\"" + broken + "\"}")); err == nil {
+			t.Errorf("%q was taken", broken)
+		}
+	}
+}
