@@ -12,38 +12,44 @@ import (
 	"whatsam.io/engine/internal/journal"
 )
 
+// recent is how long ago something may have been done to be news.
+const recent = time.Hour
+
 // appStateRecord is the record of what was done to a chat, a contact or a message on the phone or another device of the account; nil for
 // events of other kinds. What is not kept has no place in the tables: starred messages, labels, the settings of the apps.
 //
+// What was done just now is news even in a full sync: whatsmeow calls the first change of all in a collection one.
+//
 // It is made of whatsmeow's own kinds of events and not of events.AppState, which comes beside each of them: only they tell a full sync, which
 // repeats what has been so for years, from news.
-func appStateRecord(event any) journal.Record {
+func appStateRecord(event any, now time.Time) journal.Record {
+	earlier := func(fullSync bool, at time.Time) bool { return fullSync && now.Sub(at) > recent }
 	switch event := event.(type) {
 	case *events.Archive:
 		value := &waSyncAction.SyncActionValue{ArchiveChatAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexArchive, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexArchive, personText(event.JID))
 	case *events.Pin:
 		value := &waSyncAction.SyncActionValue{PinAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexPin, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexPin, personText(event.JID))
 	case *events.Mute:
 		value := &waSyncAction.SyncActionValue{MuteAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMute, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMute, personText(event.JID))
 	case *events.MarkChatAsRead:
 		value := &waSyncAction.SyncActionValue{MarkChatAsReadAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMarkChatAsRead, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMarkChatAsRead, personText(event.JID))
 	case *events.Contact:
 		value := &waSyncAction.SyncActionValue{ContactAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexContact, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexContact, personText(event.JID))
 	case *events.DeleteChat:
 		value := &waSyncAction.SyncActionValue{DeleteChatAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteChat, personText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteChat, personText(event.JID), flag(event.DeleteMedia))
 	case *events.ClearChat:
 		value := &waSyncAction.SyncActionValue{ClearChatAction: event.Action}
-		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexClearChat, personText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexClearChat, personText(event.JID), flag(event.DeleteMedia))
 	case *events.DeleteForMe:
 		value := &waSyncAction.SyncActionValue{DeleteMessageForMeAction: event.Action}
 		return changed(
-			value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteMessageForMe,
+			value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteMessageForMe,
 			personText(event.ChatJID), readable(event.MessageID), flag(event.IsFromMe), nobodyIsZero(event.SenderJID),
 		)
 	}

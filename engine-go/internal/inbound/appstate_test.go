@@ -97,9 +97,18 @@ func TestChangesHaveIDsOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestAFullSyncIsTold(t *testing.T) {
-	record := kept[journal.InboundAppState](t, &events.Pin{JID: lid, Timestamp: instant, FromFullSync: true})
-	if !record.FullSync || !Plenty(record) || Plenty(journal.InboundPicture{}) {
-		t.Errorf("%+v", record)
+func TestWhatAFullSyncRepeatsIsToldFromNews(t *testing.T) {
+	for ago, old := range map[time.Duration]bool{0: false, -time.Hour: false, time.Minute: false, 2 * time.Hour: true} {
+		at := instant.Add(-ago)
+		record := kept[journal.InboundAppState](t, &events.Pin{JID: lid, Timestamp: at, FromFullSync: true})
+		if record.FullSync != old || Plenty(record) != old {
+			t.Errorf("%v ago: %+v", ago, record)
+		}
+		if news := kept[journal.InboundAppState](t, &events.Pin{JID: lid, Timestamp: at}); news.FullSync || news.EventID != record.EventID {
+			t.Errorf("%v ago: %+v", ago, news)
+		}
+	}
+	if Plenty(journal.InboundPicture{}) {
+		t.Error("a picture")
 	}
 }

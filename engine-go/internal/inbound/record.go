@@ -62,7 +62,7 @@ func Record(event any, own Own, now time.Time) (record journal.Record, isMessage
 	case *events.IdentityChange:
 		record = identityRecord(event)
 	default:
-		record = appStateRecord(event)
+		record = appStateRecord(event, now)
 	}
 	return record, false, record != nil
 }

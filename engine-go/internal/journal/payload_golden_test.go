@@ -164,7 +164,7 @@ func appStates() map[string]any {
 			Action: &waSyncAction.MuteAction{Muted: proto.Bool(true), MuteEndTimestamp: proto.Int64(-1)},
 		},
 		"app_state_contact": &events.Contact{
-			JID: phone.ToNonAD(), Timestamp: instant, FromFullSync: true,
+			JID: phone.ToNonAD(), Timestamp: instant.Add(-24 * time.Hour), FromFullSync: true,
 			Action: &waSyncAction.ContactAction{FullName: proto.String("Ann Lee"), FirstName: proto.String("Ann"), LidJID: proto.String("1001@lid")},
 		},
 		"app_state_delete_for_me": &events.DeleteForMe{

@@ -1,4 +1,4 @@
-"""Real neonize, simulator, PostgreSQL and object store, one of each for all tests here, and a session for each test."""
+"""Simulator, PostgreSQL, object store, one of each for all tests here; a session of a real engine for each test."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +11,7 @@ import pytest
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("connector", "connector_engine", "connector_state")]
 
 from connector_engine_rig import Rig
+from connector_engines import Engine, Kind
 from connector_inbox_rig import InboxRig
 from connector_postgres import empty, migrated_postgres
 from connector_state_weed import Weed, bucket_of, running_weed
@@ -53,14 +54,21 @@ async def objects(inbox_weed: Weed) -> AsyncIterator[ObjectStore]:
 
 
 @pytest.fixture
+def kind() -> Kind:
+    """The engine of the session; a file that is about the other one says so."""
+    return Kind.NEONIZE
+
+
+@pytest.fixture
 async def rig(
+    kind: Kind,
     inbox_simulator: SimulatorProcess,
     inbox_postgres: PostgresServer,
     objects: ObjectStore,
     new_number: Callable[[], str],
     tmp_path: Path,
 ) -> AsyncIterator[InboxRig]:
-    engines = Rig(inbox_simulator.client, hook_environment(inbox_simulator.info), tmp_path)
+    engines = Rig(inbox_simulator.client, Engine.of(kind), hook_environment(inbox_simulator.info), tmp_path)
     sql = await asyncpg.connect(inbox_postgres.url)
     await empty(sql)
     made = InboxRig(engines, sql, inbox_postgres.url, objects, new_number(), new_number())

@@ -7,7 +7,7 @@ events in Go.
 import dataclasses
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +191,9 @@ def history() -> InboundHistory:
 
 
 def app_state(*index: str, full_sync: bool = False, more: bytes = b"", **value: Any) -> InboundAppState:
-    data = SyncActionValue(timestamp=SECONDS * 1000, **value).SerializeToString() + more
-    return InboundAppState("", index, INSTANT, full_sync, data)
+    at = INSTANT - timedelta(days=1) if full_sync else INSTANT
+    data = SyncActionValue(timestamp=int(at.timestamp()) * 1000, **value).SerializeToString() + more
+    return InboundAppState("", index, at, full_sync, data)
 
 
 EXPECTED: dict[str, Callable[[], JournalRecord | None]] = {
