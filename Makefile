@@ -7,12 +7,12 @@ LOCAL := $(BIN)/whatsam-local
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down status logs build test test-unit test-flow test-go test-cluster test-e2e test-live \
+.PHONY: help venv demo up down status logs build test test-unit test-flow test-go test-engine-race test-cluster test-e2e test-live \
 	test-faults bench lint format crds docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
-		awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+		awk -F '\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 demo: venv ## start a cluster and show the main job: pair, talk, lose the pod, talk on
 	@$(LOCAL) demo
@@ -43,6 +43,9 @@ test-flow: venv ## tests of one part with its real neighbours faked or alone
 
 test-go: venv ## vet, staticcheck and tests of the engine in Go, with the race detector where there is a C compiler
 	@sh engine-go/test.sh "$$($(LOCAL) go)"
+
+test-engine-race: venv ## the flow tests of the engine in Go with its race detector on (needs a C compiler)
+	WHATSAM_ENGINE_RACE=1 $(PYTEST) tests/flow/connector_engine -k whatsmeow -n $(or $(WORKERS),2) --dist loadfile
 
 test-cluster: venv ## tests against a real API server (uses the running cluster, or one of its own)
 	$(PYTEST) tests/cluster

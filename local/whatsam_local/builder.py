@@ -47,10 +47,16 @@ class GoProgram:
     """Go files from elsewhere that are compiled into the main package, as if they lay there."""
     replaced: tuple[tuple[str, Path], ...] = ()
     """Go files of the module, relative to `sources`, in whose place others from elsewhere are compiled."""
+    race: bool = False
+    """With Go's race detector, which needs a C compiler; slower and larger, for tests."""
 
     @property
     def flags(self) -> tuple[str, ...]:
-        return ("-trimpath", f"-ldflags={' '.join(self.link)}")
+        return ("-trimpath", f"-ldflags={' '.join(self.link)}", *(("-race",) if self.race else ()))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**_ENVIRONMENT, "CGO_ENABLED": "1"} if self.race else _ENVIRONMENT
 
 
 class Builder:
@@ -71,7 +77,7 @@ class Builder:
             digest.update(f"+{path.name}\0".encode() + path.read_bytes() + b"\0")
         for place, path in program.replaced:
             digest.update(f"={place}\0".encode() + path.read_bytes() + b"\0")
-        told = (program.package, program.flags, sorted(_ENVIRONMENT.items()), platform.machine())
+        told = (program.package, program.flags, sorted(program.environment.items()), platform.machine())
         digest.update(repr(told).encode())
         return self._cache / f"{program.name}-{digest.hexdigest()[:16]}" / program.name
 
@@ -95,8 +101,8 @@ class Builder:
         return binary
 
     def _build(self, go: Path, binary: Path, step: Step) -> None:
-        env = {**os.environ, **_ENVIRONMENT}
         program = self._program
+        env = {**os.environ, **program.environment}
         flags = [*program.flags, *self._overlay(binary.parent)]
         # Resolving what must be compiled fetches the modules as well, and says so line by line.
         packages = 0

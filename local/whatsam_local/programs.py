@@ -78,5 +78,8 @@ def engine_with_faulty_files() -> Path:
 
 
 def _built(program: GoProgram) -> Path:
+    if LocalSettings.load().engine_race:
+        described = program.described.replace(" (", ", with the race detector (")
+        program = replace(program, name=f"{program.name}-race", described=described, race=True)
     with Reporter(Console(stderr=True, highlight=False)) as reporter:
         return build(program, reporter)

@@ -25,6 +25,8 @@ class LocalSettings(BaseSettings):
     """`real`: no simulator; connectors reach WhatsApp through the egress proxy."""
     keep: bool = Field(False, validation_alias="KEEP")
     """`down` leaves the data (etcd, PostgreSQL, objects, keys) for the next `up`."""
+    engine_race: bool = Field(False, validation_alias="WHATSAM_ENGINE_RACE")
+    """Tests run the engine in Go with the race detector: `make test-engine-race`."""
     cache_home: Path | None = Field(None, validation_alias="XDG_CACHE_HOME")
 
     @classmethod

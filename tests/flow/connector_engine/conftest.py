@@ -38,6 +38,26 @@ def engine_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simul
 
 
 @pytest.fixture(scope="session")
+def _race_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where engines with the race detector write what they find, instead of into a log that nobody reads."""
+    folder = tmp_path_factory.mktemp("races")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GORACE", f"log_path={folder}/race atexit_sleep_ms=0 history_size=3")
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _no_races(_race_folder: Path) -> Iterator[None]:
+    """A race fails the test in which it was found. Only engines that are built so look (WHATSAM_ENGINE_RACE=1)."""
+    yield
+    found = sorted(_race_folder.iterdir())
+    reports = [file.read_text() for file in found]
+    for file in found:
+        file.unlink()
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture(scope="session")
 def new_number() -> Callable[[], str]:
     """A phone number that no other test of this run has."""
     count = iter(range(1, 10**6))

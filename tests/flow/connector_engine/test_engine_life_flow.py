@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from connector_engine_bare import Bare
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, dies, text
 from connector_engines import Engine
 from engine_differences import ABORT
@@ -226,34 +226,6 @@ def test_engines_die_with_their_supervisor(
         supervisor.stdout.close()
         if descriptor is not None:
             os.close(descriptor)
-
-
-class Bare:
-    """An engine child without a supervisor: the test is the other end of its socket."""
-
-    def __init__(self, engine: Engine, folder: Path, *, deadline: float, parent: int) -> None:
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.settimeout(LIMIT_SECONDS)
-        path = folder / "e.sock"
-        self.listener.bind(str(path))
-        self.listener.listen()
-        arguments = ["--socket", str(path), "--deadline", str(deadline), "--parent", str(parent)]
-        self.process = subprocess.Popen([*engine.program, *arguments], stderr=subprocess.DEVNULL)
-
-    def hello(self) -> socket.socket:
-        connection, _ = self.listener.accept()
-        connection.settimeout(LIMIT_SECONDS)
-        length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL))
-        assert b'"Hello"' in connection.recv(length, socket.MSG_WAITALL)
-        return connection
-
-    def code(self) -> int:
-        try:
-            return self.process.wait(LIMIT_SECONDS)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self.listener.close()
 
 
 @pytest.mark.parametrize(
