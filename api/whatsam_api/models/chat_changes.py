@@ -46,6 +46,17 @@ class Cleared:
     """False: there are more; the same call goes on."""
 
 
+@dataclass(frozen=True)
+class KnownMessage:
+    """The oldest message of a chat that is stored: what is older is asked for by it."""
+
+    chat: str
+    """As WhatsApp names the chat."""
+    wa_id: str
+    own: bool
+    at: datetime
+
+
 class ChatSettings(BaseModel):
     """What the phone has set for a chat, as engines tell it."""
 

@@ -1,9 +1,10 @@
-"""Changes of a chat: archive, pin, mute, unread, disappearing timer; delete and clear. The list is in `chat_list`."""
+"""Changes of a chat: flags, disappearing timer, delete and clear; its past. The list is in `chat_list`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
 
 from whatsam_api.dependencies import Context, SendSession
 from whatsam_api.envelope import Moment, Success, Wire, ok
@@ -62,6 +63,20 @@ class ChatDeletionView(Wire):
     detail: str | None
 
 
+class HistoryWish(Wire):
+    """How much of a chat's past is wanted."""
+
+    count: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class HistoryAskedView(Wire):
+    """What the phone was asked for."""
+
+    chat: str
+    older_than: datetime
+    """Time of the oldest message that is here."""
+
+
 class TakenOverView(Wire):
     """What came of taking the phone's settings over."""
 
@@ -74,6 +89,16 @@ async def sync(session: SendSession, context: Context, _: CallerLimit) -> Succes
     """Make archived, pinned and muted of the 1,000 youngest chats what the phone shows; the phone wins."""
     taken = await context.chats.take_over(session, context.sessions.row_key(session))
     return ok(TakenOverView(chats=taken.chats, changed=taken.changed))
+
+
+@router.post("/sessions/{session_id}/chats/{jid}/history", status_code=202, summary="Ask the phone for older messages")
+async def history(
+    jid: Which, body: HistoryWish, session: SendSession, context: Context, _: CallerLimit
+) -> Success[HistoryAskedView]:
+    """They appear among the messages when the phone has sent them, which may be never. 501 from engines that cannot."""
+    address = jids.chat(jid, "jid")
+    oldest = await context.chats.older(session, context.sessions.row_key(session), address, body.count)
+    return ok(HistoryAskedView(chat=address, older_than=oldest.at))
 
 
 @router.patch("/sessions/{session_id}/chats/{jid}", summary="Change a chat")

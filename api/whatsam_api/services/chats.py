@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from whatsam_api.errors import ApiError
-from whatsam_api.models.chat_changes import FOR_EVER, ChangedChat, ChatSettings, ChatWish, Cleared, TakenOver
+from whatsam_api.errors import ApiError, MessageNotFound, SessionNotReady
+from whatsam_api.models.chat_changes import (
+    FOR_EVER,
+    ChangedChat,
+    ChatSettings,
+    ChatWish,
+    Cleared,
+    KnownMessage,
+    TakenOver,
+)
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.storage.chat_changes import BATCH, ChatChangeStore
 from whatsam_api.storage.chats import ChatStore
@@ -65,6 +73,28 @@ class ChatService:
         names = await self._changes.names(tenant, key, MOST_CHATS)
         seen = await self._calls.ask(session, "chat_settings", list[ChatSettings], chats=names) if names else []
         return TakenOver(len(seen), await self._changes.take_over(tenant, key, seen))
+
+    async def older(self, session: WhatsAppSession, key: str, chat: str, count: int) -> KnownMessage:
+        """Ask the phone for messages that are older than the oldest one here, which is returned.
+
+        They come as history does, if the phone is there and has any. Raises `ApiError` when it could not be asked.
+        """
+        if not session.spec.history.enabled:
+            raise SessionNotReady("this session stores no history (spec.history.enabled)")
+        tenant = session.spec.tenant
+        oldest = await self._changes.oldest(tenant, key, await self._chats.names(tenant, key, chat))
+        if oldest is None:
+            raise MessageNotFound("no message of this chat is known, so nothing older than it can be asked for")
+        await self._calls.do(
+            session,
+            "request_history",
+            chat=oldest.chat,
+            message_id=oldest.wa_id,
+            from_me=oldest.own,
+            timestamp=int(oldest.at.timestamp()),
+            count=count,
+        )
+        return oldest
 
     async def delete(self, session: WhatsAppSession, key: str, chat: str, *, keep: bool) -> tuple[Cleared, str | None]:
         """Delete the chat's messages here, and unless `keep` the chat itself; and why the phone keeps them, if so."""

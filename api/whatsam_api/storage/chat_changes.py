@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from whatsam_api.models.chat_changes import ChangedChat, ChatSettings
+from whatsam_api.models.chat_changes import ChangedChat, ChatSettings, KnownMessage
 from whatsam_api.storage.database import Database
 
 BATCH = 500
@@ -59,6 +59,18 @@ class ChatChangeStore:
                 session, tenant,
             )  # fmt: skip
         return [row["chat"] for row in rows]
+
+    async def oldest(self, tenant: str, session: str, names: Sequence[str]) -> KnownMessage | None:
+        """The oldest message of the chat that WhatsApp knows by an id."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                "select found.* from unnest($3::text[]) as name cross join lateral ("
+                " select chat, wa_id, direction = 'out' as own, at from messages"
+                " where session = $1 and tenant = $2 and contact = name and wa_id is not null"
+                " and type not in ('call', 'system') order by at, seq limit 1) as found order by found.at limit 1",
+                session, tenant, list(names),
+            )  # fmt: skip
+        return KnownMessage(**dict(row)) if row is not None else None
 
     async def take_over(self, tenant: str, session: str, seen: Sequence[ChatSettings]) -> int:
         """Make the flags what the phone shows; how many chats that changed."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from api_connector import Seen
-from api_rig import Instance, Rig, Tenant
+from api_rig import Instance, Rig, Tenant, eventually
 
 ADA = "491511000002@s.whatsapp.net"
 LID = "70000000000001@lid"
@@ -181,6 +181,51 @@ async def test_a_long_chat_is_deleted_in_several_calls(world: World, monkeypatch
         (202, 2), (202, 2), (200, 1),
     ]  # fmt: skip
     assert await world.listed() == []
+
+
+def _stores_history(api: Instance, name: str) -> bool:
+    session = api.context.session_store.cached(name)
+    return session is not None and session.spec.history.enabled and session.status.jid is not None
+
+
+async def test_older_messages_are_asked_of_the_phone_by_the_oldest_one_here(api: Instance, world: World) -> None:
+    spec = {**world.rig.cluster.objects[world.name]["spec"], "history": {"enabled": True}}
+    world.rig.cluster.apply(world.name, spec)
+    world.rig.hold(world.name)
+    await eventually(lambda: _stores_history(api, world.name), "the API knows that history is stored")
+    oldest = await world.message(LID, status="read")
+    await world.message(ADA)
+    await world.message(GROUP)
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    await world.rig.rows("update messages set at = $2 where id = $1", oldest, moment)
+    (row,) = await world.rig.rows("select wa_id from messages where id = $1", oldest)
+    answer = await world("POST", f"{ADA}/history", json={"count": 20})
+    assert (answer.status_code, answer.json()["data"]["chat"]) == (202, ADA)
+    assert datetime.fromisoformat(answer.json()["data"]["olderThan"]) == moment
+    assert world.asked == [
+        (
+            "request_history",
+            {
+                "chat": LID,
+                "message_id": row["wa_id"],
+                "from_me": True,
+                "timestamp": int(moment.timestamp()),
+                "count": 20,
+            },
+        )
+    ]
+    world.answers["request_history"] = UNSUPPORTED
+    assert (await world("POST", f"{ADA}/history", json={})).status_code == 501
+    assert (await world("POST", f"{ADA}/history", json={"count": 501})).status_code == 422
+    nothing = await world("POST", "491511000077/history", json={})
+    assert (nothing.status_code, nothing.json()["error"]["code"]) == (404, "MESSAGE_NOT_FOUND")
+
+
+async def test_history_that_would_not_be_stored_is_not_asked_for(world: World) -> None:
+    await world.message(ADA)
+    answer = await world("POST", f"{ADA}/history", json={})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "SESSION_NOT_READY")
+    assert world.asked == []
 
 
 @pytest.mark.parametrize(
