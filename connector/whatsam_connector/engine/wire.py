@@ -158,7 +158,10 @@ def _parse(hint: Any, value: Any, where: str, lenient: bool) -> Any:  # noqa: PL
             raise WireError(f"{where}: not a list")
         return tuple(_parse(arguments[0], item, where, lenient) for item in typing.cast("list[Any]", value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise WireError(f"{where}: a number that is too large") from error
     if hint is bytes:
         return _parse_bytes(value, where)
     if hint is datetime:

@@ -91,6 +91,13 @@ PHONE_IS_ASKED = Difference(
     "test_engine_messages_flow.py::test_a_damaged_message_is_noted_and_comes_again",
     (False, True),
 )
+PHONE_IS_HEARD = Difference(
+    "What is done on the phone: a chat archived, pinned, muted, a contact named",
+    "not told; `chat_settings` and `contacts` show it when asked",
+    "told as `InboundAppState`, and shown when asked",
+    "test_engine_directory_flow.py::test_what_is_done_on_the_phone_is_told",
+    (False, True),
+)
 NESTED_TOO_DEEP = Difference(
     "A message that is nested more than 100 deep",
     "cannot be parsed in Python: `InboundUnreadable` with the bytes as they came",

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import pytest
 from connector_engine_rig import LIMIT_SECONDS, Account, Rig, Running, text
+from engine_differences import PHONE_IS_HEARD
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message, ProtocolMessage
 
+from whatsam_connector.journal import InboundAppState, Reader
 from whatsam_connector.supervision import (
     EngineRefused,
     EngineUncertain,
@@ -297,6 +299,25 @@ async def test_what_the_phone_set_for_a_chat(rig: Rig, new_number: Callable[[], 
     await until(
         lambda: call("chat_settings", chats=[chat]), lambda found: [one for one in found if one["archived"] is True]
     )
+
+
+async def test_what_is_done_on_the_phone_is_told(rig: Rig, new_number: Callable[[], str]) -> None:
+    call, ada = await paired(rig, new_number()), rig.contact(new_number())
+    reader, told = Reader(call.account.journal), set[str]()
+    rig.simulator.change_chat(call.account.number, ada, contact_name="Ada Lovelace")
+    await until(lambda: call("contacts"), lambda found: [one for one in found if one["full_name"] == "Ada Lovelace"])
+    for change in ("pinned", "muted", "archived"):
+        rig.simulator.change_chat(call.account.number, ada, **{change: True})
+        await until(lambda: call("chat_settings", chats=[jid(ada)]), lambda found, change=change: found[0][change])
+
+    async def read() -> set[str]:
+        told.update(entry.record.index[0] for entry in reader if isinstance(entry.record, InboundAppState))
+        return told
+
+    if PHONE_IS_HEARD.of(rig.engine.kind):
+        assert await until(read, lambda found: found >= {"contact", "pin_v1", "mute", "archive"})
+    else:
+        assert await read() == set()
 
 
 async def test_the_phones_address_book(rig: Rig, new_number: Callable[[], str]) -> None:

@@ -85,6 +85,7 @@ def test_every_event_names_its_session() -> None:
         b'{"is":"Ping","id":1.0}',
         b'{"is":"Arm","id":1,"deadline":"soon"}',
         b'{"is":"Arm","id":1,"deadline":true}',
+        b'{"is":"Arm","id":1,"deadline":1' + b"0" * 400 + b"}",
         b'{"is":"Arm","id":1,"deadline":NaN}',
         b'{"is":"Arm","id":1,"deadline":Infinity}',
         b'{"is":"Send","id":1,"uid":"u","to":"x","message":"no base64!","message_id":null}',
