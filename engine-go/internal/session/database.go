@@ -18,7 +18,7 @@ import (
 const (
 	openLimit  = 30 * time.Second
 	closeLimit = 3 * time.Second
-	// cacheKiB is how much of the file SQLite keeps in memory for one session; a send touches a handful of pages.
+	// cacheKiB is how much of the file SQLite keeps in memory for one session while it is busy (see tidyForEver).
 	cacheKiB = 128
 	// lockWait is how long a statement waits for the shipper's copy of the file.
 	lockWait = 5 * time.Second

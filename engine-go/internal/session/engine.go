@@ -35,10 +35,12 @@ func NewEngine() *Engine {
 func (engine *Engine) Start(starts []protocol.SessionStart, tools host.Tools) map[string]host.Session {
 	sessions := make(map[string]host.Session, len(starts))
 	slots := make(chan struct{}, parallel)
+	all := make([]*session, 0, len(starts))
 	var opening sync.WaitGroup
 	for _, start := range starts {
 		made := newSession(start, tools)
 		sessions[start.UID] = made
+		all = append(all, made)
 		slots <- struct{}{}
 		opening.Go(func() {
 			defer func() { <-slots }()
@@ -51,6 +53,7 @@ func (engine *Engine) Start(starts []protocol.SessionStart, tools host.Tools) ma
 		})
 	}
 	opening.Wait()
+	go tidyForEver(all)
 	return sessions
 }
 

@@ -20,6 +20,7 @@ var faults atomic.Int64
 
 // handle takes every event of whatsmeow. true means handled: whatsmeow may acknowledge it.
 func (session *session) handle(event any) (handled bool) {
+	session.stirred.Store(true)
 	session.handlers.begin()
 	defer session.handlers.end()
 	defer func() {

@@ -55,6 +55,7 @@ type session struct {
 	connected   atomic.Bool
 	leaving     atomic.Bool
 	left        atomic.Bool
+	stirred     atomic.Bool // something has happened since the last time that memory was given back
 	failed      atomic.Bool
 	begun       chan struct{} // closed at the first sign of life: a login or a code
 	beginOnce   sync.Once
