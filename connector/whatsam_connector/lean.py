@@ -10,8 +10,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Final
 
-OPTIONAL: Final = ("email_validator", "rich")
-"""Their users do without them where they are not installed: structlog colours with them, httpx has a command line."""
+OPTIONAL: Final = ("email_validator", "greenlet", "kubernetes_validate", "pygments", "rich")
+"""Their users do without them where they are not installed: structlog colours with them and knows greenlets, httpx has
+a command line, the Kubernetes client checks objects before the server does."""
 UNUSED: Final = {
     "kubernetes": ("client", "config", "dynamic", "informer", "leaderelection", "stream", "utils", "watch"),
     "minio": ("minioadmin",),
