@@ -11,6 +11,7 @@ from neonize.proto.waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySyn
 from whatsam_connector.journal import InboundHistory
 from whatsam_connector.messages.batch import Batch
 from whatsam_connector.messages.inbound import Finding, Wants, translate
+from whatsam_connector.messages.inbound.naming import named, unnamed
 from whatsam_connector.messages.inbound.pieces import pieces
 
 CONTACT = f"{ADA}@s.whatsapp.net"
@@ -65,6 +66,21 @@ def test_messages_are_left_when_history_is_not_wanted_but_names_are_not() -> Non
     assert not finding.messages
     assert [(chat.chat, chat.name, chat.unread) for chat in finding.chats] == [(GROUP, "friends", 3)]
     assert [(contact.jid, contact.push_name) for contact in finding.contacts] == [(CONTACT, "Ada")]
+
+
+def test_a_number_that_was_learnt_before_names_the_chat() -> None:
+    other = {"ID": BOB_LID, "pnJID": f"{BOB}@s.whatsapp.net"}
+    record = sync(
+        {"ID": ADA_LID, "messages": [info("A", ADA_LID, message={"conversation": "x"})]}, other, {"ID": GROUP}
+    )
+    assert unnamed(record) == (ADA_LID,)
+    known = named(record, {ADA_LID: ADA, BOB_LID: "1"})
+    assert isinstance(known, InboundHistory)
+    (row,) = said(known).messages
+    assert (row.chat, row.contact) == (ADA_LID, CONTACT)
+    assert [chat.contact for chat in said(known).chats] == [CONTACT, f"{BOB}@s.whatsapp.net", GROUP]
+    assert named(record, {}) == record
+    assert unnamed(InboundHistory("event-1", 1, 1, b"\xff")) == ()
 
 
 def test_events_only_when_asked() -> None:

@@ -4,7 +4,8 @@ Nothing of it is new: rows are marked, nobody is told unless asked, and what is 
 made of chat and message id, so a part that comes again changes nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -77,6 +78,24 @@ def history(record: InboundHistory, owner: Owner, wants: Wants) -> Finding:
     for conversation in sync.conversations:
         _conversation(finding, conversation, phones, owner, wants)
     return finding
+
+
+def nameless(record: InboundHistory) -> tuple[str, ...]:
+    """LIDs of chats whose number the part does not tell: a phone that is asked for more of a chat may leave it out."""
+    try:
+        sync = parse(record.data, HistorySync)
+    except MalformedMessage:
+        return ()
+    told = {bare(string(pair.lidJID)) for pair in sync.phoneNumberToLidMappings}
+    jids = [bare(string(part.ID)) for part in sync.conversations if phone_of(bare(string(part.pnJID))) is None]
+    return tuple(jid for jid in jids if lid_of(jid) is not None and jid not in told)
+
+
+def with_numbers(record: InboundHistory, phones: Mapping[str, str]) -> InboundHistory:
+    """The part with numbers (by LID) that it does not tell."""
+    pairs = [{"lidJID": lid, "pnJID": person(lid, phone)} for lid, phone in sorted(phones.items())]
+    more = HistorySync(phoneNumberToLidMappings=pairs).SerializeToString()
+    return replace(record, data=record.data + more)  # one protobuf behind another is both of them
 
 
 def _conversation(finding: Finding, part: Any, phones: dict[str, str], owner: Owner, wants: Wants) -> None:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from whatsam_connector.journal import (
     InboundAppState,
     InboundCall,
+    InboundHistory,
     InboundMessage,
     InboundReceipt,
     InboundUndecryptable,
     JournalRecord,
     UnknownRecord,
 )
+from whatsam_connector.messages.inbound import history
 from whatsam_connector.messages.inbound.app_state import about, subject
 from whatsam_connector.messages.inbound.names import lid_of, person
 
@@ -31,6 +33,8 @@ def unnamed(record: AnyRecord) -> tuple[str, ...]:
             pairs = ((record.caller, record.caller_phone),)
         case InboundAppState():
             pairs = ((subject(record), None),)
+        case InboundHistory():
+            return history.nameless(record)
         case _:
             return ()
     return tuple(jid for jid, phone in pairs if phone is None and lid_of(jid) is not None)
@@ -51,5 +55,8 @@ def named(record: AnyRecord, phones: Mapping[str, str]) -> AnyRecord:
         case InboundAppState():
             phone = phones.get(subject(record))
             return record if phone is None else about(record, person(subject(record), phone))
+        case InboundHistory():
+            known = {lid: phones[lid] for lid in history.nameless(record) if lid in phones}
+            return history.with_numbers(record, known) if known else record
         case _:
             return record
