@@ -1,16 +1,20 @@
-"""`python -m bench [scenario …]`: measure on the running cluster of this checkout, or on one started for it."""
+"""`python -m bench [scenario …]`: measure on the running cluster of this checkout, or on one started for it.
+
+Scenarios that need no cluster run first, without one.
+"""
 
 import importlib
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.harness import Machine, Result, Scenario
+from bench.harness import Figure, Machine, Result, Scenario
 from whatsam_core.errors import WhatsamError
 from whatsam_local.driver.borrowed import borrowed_cluster
-from whatsam_local.driver.cluster import RunningCluster
 
 SCENARIOS = {
     "pairing": "bench.scenarios.pairing",
@@ -21,31 +25,43 @@ SCENARIOS = {
     "restart": "bench.scenarios.restart",
     "density": "bench.scenarios.density",
 }
+WITHOUT_CLUSTER = {
+    "no-loss": "bench.scenarios.no_loss",
+}
 
 
 def main(wanted: list[str]) -> int:
     """Run the scenarios; 1 when one could not be measured, 2 when there is none of that name."""
     console = Console(highlight=False)
-    unknown = [name for name in wanted if name not in SCENARIOS]
+    known = [*WITHOUT_CLUSTER, *SCENARIOS]
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        console.print(f"no scenario {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}", style="red")
+        console.print(f"no scenario {', '.join(unknown)}; there are: {', '.join(known)}", style="red")
         return 2
-    failed = False
-    with borrowed_cluster(console) as cluster:
-        for name in wanted or list(SCENARIOS):
-            try:
-                _run(name, cluster, console)
-            except (WhatsamError, OSError) as error:
-                console.print(f"{name}: could not be measured: {error}", style="red", markup=False)
-                failed = True
-    return 1 if failed else 0
+    names = wanted or known
+    alone, together = [name for name in names if name in WITHOUT_CLUSTER], [name for name in names if name in SCENARIOS]
+    good = [_tried(name, importlib.import_module(WITHOUT_CLUSTER[name]).measure, console) for name in alone]
+    if together:
+        with borrowed_cluster(console) as cluster:
+            for name in together:
+                measure: Scenario = importlib.import_module(SCENARIOS[name]).measure
+                good.append(_tried(name, partial(measure, cluster), console))
+    return 0 if all(good) else 1
 
 
-def _run(name: str, cluster: RunningCluster, console: Console) -> None:
-    measure: Scenario = importlib.import_module(SCENARIOS[name]).measure
+def _tried(name: str, measure: Callable[[], list[Figure]], console: Console) -> bool:
+    try:
+        _run(name, measure, console)
+    except (WhatsamError, OSError) as error:
+        console.print(f"{name}: could not be measured: {error}", style="red", markup=False)
+        return False
+    return True
+
+
+def _run(name: str, measure: Callable[[], list[Figure]], console: Console) -> None:
     began = time.monotonic()
     console.print(f"measuring {name} …")
-    result = Result(scenario=name, machine=Machine.here(), figures=measure(cluster))
+    result = Result(scenario=name, machine=Machine.here(), figures=measure())
     path = result.write()
     table = Table(title=f"{name} ({time.monotonic() - began:.0f} s)", show_edge=False)
     for column in ("figure", "median", "worst", "goal", "unit"):
