@@ -288,6 +288,10 @@ async def test_a_second_operator_that_leads_at_the_same_time_does_no_harm(
             await stage.add_session(name)
         for name in session_names:
             await stage.assigned(name, 1)
+        # About a third: each of the two sees what the other one has given away a moment later.
+        held = [(await stage.session(name)).status.assignment for name in session_names]
+        lost = sum(one is not None and one.worker == "w0" for one in held)
+        assert lost > 0
         await asyncio.gather(workers[0].die(), _kill(process))
         await stage.add_worker("w9")
 
@@ -297,7 +301,7 @@ async def test_a_second_operator_that_leads_at_the_same_time_does_no_harm(
 
         await eventually(nobody_on_the_dead, "all sessions of the dead worker moved", within=2 * LIMIT)
         found = [await stage.session(name) for name in session_names]
-        assert sorted(one.status.epoch for one in found) == [1] * 10 + [2] * 5
+        assert sorted(one.status.epoch for one in found) == [1] * (15 - lost) + [2] * lost
         assert max(_loads(found).values()) <= 10
     finally:
         watching.cancel()
