@@ -237,7 +237,7 @@ class InboundAppState:
     timestamp: datetime
     """When it was done, by the clock of that device."""
     full_sync: bool
-    """It has been so for more than an hour: told when all settings are read, after pairing."""
+    """It has been so for some minutes or longer: told when all settings are read, after pairing."""
     data: bytes
     """WhatsApp's protobuf `SyncActionValue`."""
 

@@ -12,8 +12,8 @@ import (
 	"whatsam.io/engine/internal/journal"
 )
 
-// recent is how long ago something may have been done to be news.
-const recent = time.Hour
+// recent is how long ago something may have been done to be news. Not longer: a full sync that is repeated would mark as read what has come since.
+const recent = 2 * time.Minute
 
 // appStateRecord is the record of what was done to a chat, a contact or a message on the phone or another device of the account; nil for
 // events of other kinds. What is not kept has no place in the tables: starred messages, labels, the settings of the apps.

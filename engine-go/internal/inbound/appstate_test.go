@@ -98,7 +98,7 @@ func TestChangesHaveIDsOfTheirOwn(t *testing.T) {
 }
 
 func TestWhatAFullSyncRepeatsIsToldFromNews(t *testing.T) {
-	for ago, old := range map[time.Duration]bool{0: false, -time.Hour: false, time.Minute: false, 2 * time.Hour: true} {
+	for ago, old := range map[time.Duration]bool{0: false, -time.Hour: false, time.Minute: false, 3 * time.Minute: true} {
 		at := instant.Add(-ago)
 		record := kept[journal.InboundAppState](t, &events.Pin{JID: lid, Timestamp: at, FromFullSync: true})
 		if record.FullSync != old || Plenty(record) != old {
