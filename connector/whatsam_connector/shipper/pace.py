@@ -15,10 +15,14 @@ def retry_after(failures: int) -> float:
     return min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(max(failures, 1) - 1, 8))
 
 
-LOOK_ANYWAY: Final = 2.0
-"""A database is asked after this time even when its file does not look changed."""
+LOOK_ANYWAY: Final = 10.0
+"""A database is asked after this time even when its file does not look changed, which no writer of ours can do."""
+TELL_QUIET: Final = 2.0
+"""Between two words that a session is still quiet. Nobody waits for them: whoever does is in a hurry."""
 SETTLED: Final = 0.05
 """Age of a file's time stamp from which it certainly tells the next write: the kernel stamps in milliseconds."""
+LOG_SETTLED: Final = 2.0
+"""Age of a write-ahead log's time stamp from which nothing of what it tells is on its way to the index any more."""
 _SHARE: Final = 40.0
 """Idle time after each routine store, in terms of the processor time that it took here. The store spends as much."""
 _LONGEST_PAUSE: Final = 0.25

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from whatsam_connector.shipper import retention
-from whatsam_connector.shipper.pace import LOOK_ANYWAY, SETTLED, Gate, retry_after
+from whatsam_connector.shipper.pace import LOG_SETTLED, LOOK_ANYWAY, SETTLED, TELL_QUIET, Gate, retry_after
 from whatsam_connector.shipper.protocol import (
     Attempt,
     Behind,
@@ -124,7 +124,13 @@ class SessionShipper:
         began = time.monotonic()
         if _stamp(self.track.database) != self._clean_stamp:
             self._wake.set()
-        elif self._problem is None and self._stored is not None:
+        elif self._problem is None and self._stored is not None and began - self._stored.covered >= TELL_QUIET:
+            self._quiet(began)
+
+    def _quiet(self, began: float) -> None:
+        """Everything up to `began` is stored."""
+        if self._stored is not None:
+            self._stored = self._stored.model_copy(update={"covered": began})
             self.quiet_since = began
 
     async def end(self) -> None:
@@ -193,8 +199,7 @@ class SessionShipper:
             await self._answer(waiting, problem="DAMAGED")
             return
         if self._problem is None and self._stored is not None:
-            self._stored = self._stored.model_copy(update={"covered": began})
-            self.quiet_since = began
+            self._quiet(began)
             self._clean_stamp = stamp
             if hurried:
                 self.quiet_since = None
@@ -387,4 +392,4 @@ def _settled_stamp(path: str) -> _Stamp | None:
         return None
     # What is in the log counts when the log's index says so, and no file's time tells of that: an engine that came to
     # a halt between the two must not be taken for one that has nothing new.
-    return None if now - stamp[2] < LOOK_ANYWAY * 1_000_000_000 else stamp
+    return None if now - stamp[2] < LOG_SETTLED * 1_000_000_000 else stamp
