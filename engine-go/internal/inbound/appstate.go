@@ -72,6 +72,12 @@ func Plenty(record journal.Record) bool {
 	return is && state.FullSync
 }
 
+// IsChange says that a record is of something that was done on the phone.
+func IsChange(record journal.Record) bool {
+	_, is := record.(journal.InboundAppState)
+	return is
+}
+
 func flag(value bool) string {
 	if value {
 		return "1"

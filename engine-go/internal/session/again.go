@@ -70,6 +70,7 @@ func (session *session) stumble(event, problem any) (kept bool) {
 			session.comeAgain()
 		}
 	}()
+	session.collections.Load().loses()
 	line(fmt.Sprintf("session: fault no. %d in a handler: %T at %T", faults.Add(1), problem, event))
 	record, id := inbound.Unreadable(event, problem)
 	return session.stumbles.again(id) && session.keep(record, true)

@@ -29,6 +29,7 @@ func (session *session) handle(event any) (handled bool) {
 		}
 	}()
 	if session.left.Load() {
+		session.collections.Load().loses()
 		return false // the connection was closed: WhatsApp has no acknowledgement
 	}
 	session.note(event)
@@ -39,7 +40,14 @@ func (session *session) handle(event any) (handled bool) {
 		return false
 	}
 	record, isMessage, ok := inbound.Record(event, *session.own.Load(), time.Now())
+	changes := inbound.IsChange(record)
+	if changes {
+		session.collections.Load().handling()
+	}
 	if ok && !session.keep(record, isMessage) {
+		if changes {
+			session.collections.Load().loses()
+		}
 		// Some kinds of stanzas are acknowledged whatever a handler says.
 		session.cut()
 		return false
@@ -129,6 +137,7 @@ func (session *session) isConnected() {
 	}
 	session.connected.Store(true)
 	session.hasBegun()
+	session.spawn("reading settings again", session.readUnsettled)
 	session.tools.Emit(protocol.Connected{UID: session.uid, JID: jid.String(), PushName: pushName, LID: lid})
 }
 

@@ -41,7 +41,9 @@ type session struct {
 	client   *whatsmeow.Client
 	watch    watch
 	stumbles stumbles
-	handlers activity
+	// collections is nil until there is a device.
+	collections atomic.Pointer[collections]
+	handlers    activity
 
 	ctx    context.Context // whatsmeow's own work; ends when the session has left
 	cancel context.CancelFunc
@@ -112,6 +114,7 @@ func (session *session) learn() {
 	device := session.client.Store
 	if device.ID != nil {
 		session.own.Store(&inbound.Own{JID: *device.ID, LID: device.LID})
+		session.watchCollections()
 	}
 }
 
@@ -228,6 +231,7 @@ func (session *session) cut() {
 func (session *session) Close() {
 	session.closeOnce.Do(func() {
 		if session.database != nil {
+			session.collections.Load().close()
 			session.database.close()
 		}
 	})

@@ -13,7 +13,7 @@ import pytest
 from bench.engines import LIMIT, Account, Disk, Engines, copy_of_database, cut_power, running_engines
 from bench.losses import Chat, Losses, Plan
 from whatsam_connector.engine.events import Connected, Disconnected
-from whatsam_connector.journal import InboundHistory, Reader
+from whatsam_connector.journal import InboundAppState, InboundHistory, Reader
 from whatsam_local.programs import engine_with_faulty_files
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.journal.records import MessageStep
@@ -154,3 +154,25 @@ async def test_a_panic_in_a_handler_is_no_success_and_the_message_comes_again(
     assert len([event for event in engine.events if isinstance(event, Disconnected)]) == 1
     assert len([event for event in engine.events if isinstance(event, Connected)]) == 2
     assert not engine.process.exited.done()
+
+
+async def test_what_was_done_on_the_phone_comes_again_when_it_was_not_kept(
+    engines: Engines, program: str, new_account: Callable[[], Account], contact: str
+) -> None:
+    """whatsmeow notes that it has read a collection of settings before its handlers have heard of the changes."""
+    account, simulator = new_account(), engines.simulator
+    await engines.pair([account], [program])
+
+    def pins() -> list[str]:
+        records = [entry.record for entry in Reader(account.journal)]
+        return [one.event_id for one in records if isinstance(one, InboundAppState) and one.index[0] == "pin_v1"]
+
+    engine = await engines.connected([account], [program], Disk(sync_milliseconds=NEVER, slow_from=2))
+    await asyncio.to_thread(lambda: simulator.change_chat(account.number, contact, pinned=True))
+    await until(lambda: len(pins()) == 1)
+    told = pins()
+    await engine.kill()
+    cut_power(account, None, random.Random(0))  # noqa: S311 - no secret
+    assert pins() == []
+    engine = await engines.connected([account], [program])
+    await until(lambda: pins() == told)
