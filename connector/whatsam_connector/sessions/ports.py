@@ -10,7 +10,14 @@ from typing import Any, Protocol
 from whatsam_connector.messages.inbound import Wants
 from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.state import Prepared, Replicated, SessionIdentity
-from whatsam_connector.supervision import EngineExit, EngineSession, MemberEvent, OutgoingMessage, SendResult
+from whatsam_connector.supervision import (
+    Capabilities,
+    EngineExit,
+    EngineSession,
+    MemberEvent,
+    OutgoingMessage,
+    SendResult,
+)
 from whatsam_core.resources.session import Handover, Pacing, SecretKeyRef, UncertainSends
 
 
@@ -19,6 +26,8 @@ class Engine(Protocol):
 
     @property
     def pid(self) -> int: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
     @property
     def exited(self) -> "asyncio.Future[EngineExit]": ...
     async def arm(self, deadline: float) -> None: ...
