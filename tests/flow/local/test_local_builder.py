@@ -108,6 +108,22 @@ def test_added_files_are_compiled_in_and_written_nowhere(
     assert Builder(variant, tmp_path / "cache").binary != binary
 
 
+def test_replaced_files_are_compiled_in_the_place_of_the_programs_own(
+    fake_go: Path, program: GoProgram, sources: Path, tmp_path: Path
+):
+    other = tmp_path / "elsewhere" / "faulty.go"
+    other.parent.mkdir()
+    other.write_text("package inner")
+    variant = replace(program, replaced=(("inner/inner.go", other),))
+    builder = Builder(variant, tmp_path / "cache")
+    assert builder.binary != Builder(program, tmp_path / "cache").binary
+    first = builder.ensure(reporter())
+    overlay = next(word.removeprefix("-overlay=") for word in fake_go.read_text().split() if "-overlay=" in word)
+    assert json.loads(Path(overlay).read_text()) == {"Replace": {str(sources / "inner" / "inner.go"): str(other)}}
+    other.write_text("package inner // changed")
+    assert builder.binary != first
+
+
 def test_two_builds_at_once_are_one(fake_go: Path, program: GoProgram, tmp_path: Path):
     builder, found = Builder(program, tmp_path / "cache"), list[Path]()
     threads = [threading.Thread(target=lambda: found.append(builder.ensure(reporter()))) for _ in range(3)]
@@ -165,4 +181,5 @@ def test_only_the_simulators_variant_holds_what_trusts_the_simulator():
     assert programs.engine(checkout, simulator=False).added == ()
     variant, genuine = programs.engine(checkout, simulator=True), programs.engine(checkout, simulator=False)
     assert variant.name != genuine.name
+    assert variant.replaced == genuine.replaced == (), "only tests of losses have another disk"
     assert variant.sources == genuine.sources
