@@ -13,7 +13,7 @@ import pytest
 from bench.engines import LIMIT, Account, Disk, Engines, copy_of_database, cut_power, running_engines
 from bench.losses import Chat, Losses, Plan
 from whatsam_connector.engine.events import Connected, Disconnected
-from whatsam_connector.journal import InboundAppState, InboundHistory, Reader
+from whatsam_connector.journal import InboundAppState, InboundHistory, InboundPicture, Reader
 from whatsam_local.programs import engine_with_faulty_files
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.journal.records import MessageStep
@@ -176,3 +176,24 @@ async def test_what_was_done_on_the_phone_comes_again_when_it_was_not_kept(
     assert pins() == []
     engine = await engines.connected([account], [program])
     await until(lambda: pins() == told)
+
+
+async def test_what_whatsmeow_acknowledges_whatever_a_handler_says_comes_again_too(
+    engines: Engines, program: str, new_account: Callable[[], Account], contact: str
+) -> None:
+    account, simulator = new_account(), engines.simulator
+    await engines.pair([account], [program])
+    group = await asyncio.to_thread(simulator.create_group, contact, [account.number])
+    settled = await engines.connected([account], [program])
+    wa_id = await asyncio.to_thread(simulator.say, contact, f"{group.id}@g.us", "nothing of the group is left to come")
+    await until(lambda: wa_id in ids(account))
+    await settled.process.stop(30)
+    engine = await engines.connected([account], [program], Disk(panic_at_write=2))
+    picture = b"\xff\xd8\xff\xe0jpeg"
+    await asyncio.to_thread(lambda: simulator.change_group(group.id, contact, picture=picture))
+
+    def pictures() -> int:
+        return sum(isinstance(entry.record, InboundPicture) for entry in Reader(account.journal))
+
+    await until(lambda: pictures() == 1)
+    assert len([event for event in engine.events if isinstance(event, Connected)]) == 2, "the handler has panicked once"
