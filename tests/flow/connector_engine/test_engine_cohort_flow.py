@@ -272,7 +272,8 @@ async def test_a_process_that_holds_too_much_is_replaced_in_a_planned_way(
         old = seats[0].engine.pid
         for seat in seats:
             await seat.event(Connected, nth=2)
-        assert {seat.engine.pid for seat in seats} != {old}
+        # A new engine may say that it is connected before the pool has handed it over.
+        await holds(lambda: old not in {seat.engine.pid for seat in seats})
         assert len({seat.engine.pid for seat in seats}) == 1
         assert team.counts.moved == [MoveReason.DESCRIPTORS]
         for seat in seats:
