@@ -10,6 +10,7 @@ import os
 import random
 import sqlite3
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -124,6 +125,10 @@ class Engines:
         self._environment = environment
         self._run_dir = run_dir
         self._started: list[Engine] = []
+        self._seen = 0
+        """Steps of messages in the simulator's journal that were looked at, and what they say of each device."""
+        self._sent: dict[str, set[str]] = defaultdict(set)
+        self._done: dict[str, set[str]] = defaultdict(set)
 
     async def start(self, accounts: Sequence[Account], program: Sequence[str], disk: Disk | None = None) -> Engine:
         """Start them in one process; does not wait for their connections."""
@@ -147,6 +152,7 @@ class Engines:
 
     async def pair(self, accounts: Sequence[Account], program: Sequence[str], together: int = 10) -> None:
         """Pair accounts by QR code, some at a time; none of them runs afterwards."""
+        await asyncio.to_thread(self._settled, ())  # what was before is nothing to look at again
         for first in range(0, len(accounts), together):
             group = accounts[first : first + together]
             engine = await self.start(group, program)
@@ -166,14 +172,15 @@ class Engines:
 
     def _settled(self, jids: Iterable[str]) -> bool:
         """Whether the devices have taken what their phones send after a pairing."""
-        sent: dict[str, set[str]] = {jid.partition("@")[0]: set() for jid in jids}
-        done: dict[str, set[str]] = {device: set() for device in sent}
-        for event in self.simulator.message_events():
-            if event.receiver in sent and event.step in {MessageStep.SENT, MessageStep.QUEUED}:
-                sent[event.receiver].add(event.message_id)
-            elif event.receiver in done and event.step is MessageStep.ACKNOWLEDGED:
-                done[event.receiver].add(event.message_id)
-        return all(ids and ids <= done[device] for device, ids in sent.items())
+        while events := self.simulator.message_events(after=self._seen):
+            self._seen = events[-1].sequence
+            for event in events:
+                if event.receiver is not None and event.step in {MessageStep.SENT, MessageStep.QUEUED}:
+                    self._sent[event.receiver].add(event.message_id)
+                elif event.receiver is not None and event.step is MessageStep.ACKNOWLEDGED:
+                    self._done[event.receiver].add(event.message_id)
+        devices = [jid.partition("@")[0] for jid in jids]
+        return all(self._sent[device] and self._sent[device] <= self._done[device] for device in devices)
 
     async def close(self) -> None:
         """End what still runs."""

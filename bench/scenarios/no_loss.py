@@ -69,7 +69,7 @@ async def _measure() -> list[Figure]:
         simulator = await asyncio.to_thread(SimulatorProcess, folder / "simulator")
         try:
             async with running_engines(simulator.client, hook_environment(simulator.info), folder / "run") as engines:
-                return [*await _go(engines, folder / "whatsmeow"), *await _neonize(engines, folder / "neonize")]
+                return [*await _neonize(engines, folder / "neonize"), *await _go(engines, folder / "whatsmeow")]
         finally:
             await asyncio.to_thread(simulator.stop)
 
