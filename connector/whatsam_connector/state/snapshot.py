@@ -21,7 +21,6 @@ LOCKED_LIMIT: Final = 2.0
 """Seconds a snapshot waits for the engine's lock; a commit takes milliseconds."""
 
 
-_CACHE_KIB: Final = 32
 _FORMAT: Final = slice(18, 20)
 """Versions of the format for writing and reading, in the header of a SQLite file."""
 _WITH_LOG: Final = b"\x02\x02"
@@ -35,16 +34,11 @@ def open_reader(path: Path, *, engine_gone: bool) -> sqlite3.Connection:
     be read until its engine is back.
     """
     mode = "rw" if engine_gone else "ro"
-    connection = sqlite3.connect(
+    # No word about the size of its cache: that would make it read the schema and keep it. Copies are its only work, and
+    # whoever makes one lets go of the pages afterwards (`PRAGMA shrink_memory`).
+    return sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None, check_same_thread=False
     )
-    try:
-        # Each page is read once for each copy: kept pages would only cost memory, a quarter of a MiB for each session.
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def data_version(connection: sqlite3.Connection) -> int:
