@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,12 +44,9 @@ class Worker:
         """Engine processes, a warm spare included."""
         return [process for process in self.everything() if is_engine(process)]
 
-    def fullest_engine(self) -> psutil.Process:
-        """The engine with the most sessions: each holds its file and its journal. Raises `DriverError`."""
-        engines = self.engines()
-        if not engines:
-            raise DriverError(f"{self.pod} has no engine")
-        return max(engines, key=lambda engine: engine.num_fds())
+    def serving(self) -> list[psutil.Process]:
+        """Engine processes that have sessions: their files are open."""
+        return [engine for engine in self.engines() if _has_a_session(engine)]
 
     def pss(self) -> float:
         """Memory of everything in MiB: pages that are shared count in parts."""
@@ -104,6 +102,17 @@ def is_engine(process: psutil.Process) -> bool:
         return any(name in word for word in process.cmdline()[:3] for name in _ENGINES)
     except psutil.NoSuchProcess:
         return False
+
+
+def _has_a_session(engine: psutil.Process) -> bool:
+    # Not `open_files`: it leaves out what has no such name here, and the pod has a file system of its own.
+    files = Path(f"/proc/{engine.pid}/fd")
+    with suppress(OSError):  # the process is gone
+        for entry in files.iterdir():
+            with suppress(OSError):  # closed in this moment
+                if entry.readlink().name == "session.db":
+                    return True
+    return False
 
 
 def _pss(process: psutil.Process) -> int:
