@@ -79,11 +79,20 @@ def check_devices(sessions: Sequence[EngineSession]) -> None:
         if not session.database.exists():
             raise EngineStartFailed("DeviceMissing", "the session's file is missing")
         try:
-            # Read-write without creating: a rollback journal that a killed engine left behind is played back here.
-            uri = f"{session.database.absolute().as_uri()}?mode=rw"
+            uri = f"{session.database.absolute().as_uri()}?mode={_mode(session.database)}"
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
                 found = connection.execute("select 1 from whatsmeow_device where jid = ?", (session.jid,)).fetchone()
         except sqlite3.Error as error:
             raise EngineStartFailed("DatabaseUnreadable", f"the session's file cannot be read: {error}") from error
         if found is None:
             raise EngineStartFailed("DeviceMissing", "the session's file does not hold its device")
+
+
+def _mode(database: Path) -> str:
+    """Without creating: a rollback journal that a killed engine left behind is played back here.
+
+    A write-ahead log is only read: whoever may write would work it into the file at the end, as the engine will in any
+    case, and with a hundred sessions that come back together it would take half a second.
+    """
+    log, journal = (database.with_name(database.name + end) for end in ("-wal", "-journal"))
+    return "ro" if log.exists() and not journal.exists() else "rw"
