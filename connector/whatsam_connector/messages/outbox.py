@@ -318,9 +318,12 @@ class Outbox:
         )
 
     def _own_id(self, row: OutRow) -> bool:
-        """Whether the row's id is one of ours, and the engine of now sends it under that id."""
+        """Whether the row's id is one of ours, and the engine of now sends it under that id.
+
+        While there is no engine, such a row is settled by its own id or not at all.
+        """
         engine = self._engine
-        return row.wa_id is not None and engine is not None and engine.capabilities.own_message_ids
+        return row.wa_id is not None and (engine is None or engine.capabilities.own_message_ids)
 
     def _listened_for(self) -> float:
         return self._clock.monotonic() - self._receipts_from

@@ -57,7 +57,7 @@ with line as materialized (
 ), claimed as (
     update messages as m set status = 'sending', epoch = free.epoch, boot = ($3::text[])[free.number],
         attempts = m.attempts + 1, error = null, updated_at = now(),
-        wa_id = case when free.own_ids then {_OWN_ID} else m.wa_id end
+        wa_id = case when free.own_ids then {_OWN_ID} end
     from free where m.id = free.id and m.at = free.at and m.status = 'pending'
     returning m.id, m.wa_id
 )

@@ -1,9 +1,12 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"go.mau.fi/whatsmeow"
 
 	"whatsam.io/engine/internal/inbound"
 	"whatsam.io/engine/internal/protocol"
@@ -82,25 +85,27 @@ func (session *session) comeAgain() {
 	pause, mine := session.stumbles.wait(firstPause, time.Now())
 	session.cut()
 	if !mine || session.leaving.Load() || !session.ran.Load() {
-		return
+		return // whoever waits already connects again
 	}
 	session.isAway(protocol.Disconnected{UID: session.uid, Reason: "ConnectionLost"})
 	session.spawn("connecting again", func() {
-		if !session.waits(pause) {
+		if !session.waits(&session.stumbles, pause) {
 			return
 		}
-		if err := session.client.ConnectContext(session.ctx); err != nil && !session.leaving.Load() {
+		err := session.client.ConnectContext(session.ctx)
+		if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) && !session.leaving.Load() {
 			session.fail(fmt.Sprintf("no connection: %v", err))
 		}
 	})
 }
 
-// askLater makes a new connection after a pause, so that WhatsApp delivers again what could not be fetched now.
+// askLater makes a new connection after a pause, so that WhatsApp delivers again what could not be fetched now. It waits by a clock of its own:
+// a connection that comeAgain has closed must not wait for it.
 func (session *session) askLater() {
-	pause, mine := session.stumbles.wait(historyPause, time.Now())
+	pause, mine := session.unfetched.wait(historyPause, time.Now())
 	if mine {
 		session.spawn("asking again", func() {
-			if session.waits(pause) {
+			if session.waits(&session.unfetched, pause) {
 				session.client.ResetConnection()
 			}
 		})
@@ -108,8 +113,8 @@ func (session *session) askLater() {
 }
 
 // waits returns after the pause, or false when the session leaves.
-func (session *session) waits(pause time.Duration) bool {
-	defer session.stumbles.waited()
+func (session *session) waits(clock *stumbles, pause time.Duration) bool {
+	defer clock.waited()
 	select {
 	case <-time.After(pause):
 		return true

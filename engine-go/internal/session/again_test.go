@@ -137,3 +137,17 @@ func TestAProblemOfTheFileIsNoneOfTheMessage(t *testing.T) {
 		t.Error("nothing is an event, too")
 	}
 }
+
+func TestAConnectionThatAFaultClosedDoesNotWaitForAHistory(t *testing.T) {
+	session, _, _ := paired(t, 1<<20)
+	session.ran.Store(true)
+	t.Cleanup(session.interrupt) // nobody dials
+	session.askLater()
+	if _, free := session.unfetched.wait(historyPause, time.Now()); free {
+		t.Fatal("nobody asks for the history again")
+	}
+	session.comeAgain()
+	if _, free := session.stumbles.wait(firstPause, time.Now()); free {
+		t.Error("nobody connects again")
+	}
+}

@@ -83,6 +83,7 @@ func (session *session) keep(record journal.Record, isMessage bool) bool {
 			return false
 		case err != nil:
 			line(fmt.Sprintf("session: a record that the journal cannot take: %s", record.Name()))
+			session.comeAgain()
 			return false
 		}
 	}

@@ -66,7 +66,7 @@ func isHandledBefore(format string, values []any) (id string, is bool) {
 	return id, is && errors.Is(err, whatsmeow.ErrEventAlreadyProcessed)
 }
 
-// isOfTheFile says that a message was not decrypted because of the session's file: it is full, broken or locked.
+// isOfTheFile says that the session's file is the trouble, and not the message: it is full, broken or locked.
 func isOfTheFile(err error) bool {
 	var problem *sqlite.Error
 	return errors.As(err, &problem)

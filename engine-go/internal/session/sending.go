@@ -68,6 +68,10 @@ func (session *session) Send(ctx context.Context, request protocol.Send) protoco
 	case written.Load() || response.ID != "" && response.ID != id: // whatsmeow has put another id in its place: nothing is known of that one
 		return protocol.Uncertain{ID: request.ID, Message: err.Error()}
 	}
+	if isOfTheFile(err) { // no fault of the message: it must not be given up for it
+		session.fail(fmt.Sprintf("the session's file cannot be written: %T", err))
+		return notConnected(request.ID)
+	}
 	return notSent(request.ID, err)
 }
 
@@ -75,8 +79,9 @@ var lastNumber = regexp.MustCompile(`\d+$`)
 
 // notSent is the refusal of a message whose stanza was never written.
 func notSent(id int64, err error) protocol.Answer {
+	var gone *whatsmeow.DisconnectedError
 	switch {
-	case errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, whatsmeow.ErrNotLoggedIn):
+	case errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, whatsmeow.ErrNotLoggedIn), errors.As(err, &gone):
 		return notConnected(id)
 	case strings.HasPrefix(err.Error(), "no LID found for"): // an error without a type
 		return protocol.Refused{ID: id, Code: "UnknownRecipient", Message: "the recipient is not on WhatsApp"}

@@ -37,10 +37,11 @@ type session struct {
 	tools   host.Tools
 	journal *journal.Writer
 
-	database *database
-	client   *whatsmeow.Client
-	watch    watch
-	stumbles stumbles
+	database  *database
+	client    *whatsmeow.Client
+	watch     watch
+	stumbles  stumbles
+	unfetched stumbles
 	// collections is nil until there is a device.
 	collections atomic.Pointer[collections]
 	handlers    activity

@@ -21,7 +21,7 @@ from whatsam_connector.errors import DatabaseUnavailable
 from whatsam_connector.messages.desk import Desk, SentRow
 from whatsam_connector.messages.outbox import Outbox
 from whatsam_connector.messages.receipts import UnknownReceipts
-from whatsam_connector.messages.rules import LONGEST_RUN, UNCERTAIN_WAIT
+from whatsam_connector.messages.rules import LONGEST_RUN, UNCERTAIN_WAIT, Receipt
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.state import SendCredit
 from whatsam_connector.supervision import EngineRefused, EngineUncertain, OutgoingMessage, SendResult
@@ -133,7 +133,14 @@ class Table(FakeRows):
         self.events.uncertain |= {row.text for row in self.rows if row.status == "uncertain"}
 
 
-def outbox(table: Table, epoch: int, engine: Engine, credit: SendCredit, preparing: FakePreparing) -> Outbox:
+def outbox(
+    table: Table,
+    epoch: int,
+    engine: Engine,
+    credit: SendCredit,
+    preparing: FakePreparing,
+    receipts: UnknownReceipts | None = None,
+) -> Outbox:
     made = Outbox(
         session="ns/s",
         uid="uid",
@@ -141,7 +148,7 @@ def outbox(table: Table, epoch: int, engine: Engine, credit: SendCredit, prepari
         boot=f"boot{epoch}",
         rows=table,
         desk=Desk(table),
-        receipts=UnknownReceipts(),
+        receipts=receipts or UnknownReceipts(),
         credit=credit,
         waiters=Waiters(),
         clock=VirtualClock(),
@@ -251,6 +258,31 @@ def test_an_id_of_its_own_ends_an_uncertain_message_without_a_wait() -> None:
         began = asyncio.get_running_loop().time()
         assert await live(table, 2, engine, FakePreparing())
         assert asyncio.get_running_loop().time() - began < UNCERTAIN_WAIT / 2
+
+    run(story())
+    assert engine.taken == ["message 0"]
+    assert table.rows[0].wa_id in engine.ids["message 0"]
+
+
+def test_while_no_engine_is_there_no_other_messages_receipt_settles_one_with_an_id_of_its_own() -> None:
+    events = Events()
+    table, engine = Table(events), Engine(events, own_ids=True)
+
+    async def story() -> None:
+        row = table.add("message 0", status="uncertain")
+        row.attempts, row.epoch, row.wa_id = 1, 1, f"OWN-{row.id}"
+        receipts = UnknownReceipts()
+        receipts.put(Receipt("OF-THE-PHONE", row.chat, row.chat.lstrip("+"), "delivered", VirtualClock().now()))
+        box = outbox(table, 2, engine, SendCredit(), FakePreparing(), receipts)
+        box.unlink()
+        working = asyncio.create_task(box.run())
+        await asyncio.sleep(30)
+        assert row.status == "uncertain"
+        box.link(engine)
+        box.replicated(VirtualClock().monotonic())
+        async with asyncio.timeout(60):
+            await until(lambda: row.status == "sent")
+        working.cancel()
 
     run(story())
     assert engine.taken == ["message 0"]
