@@ -78,7 +78,10 @@ async def test_nothing_is_lost_while_messages_come(
     plan = Plan([program, "--journal-sync", ALWAYS], 5, 60, slow, power, within=1.0)
     outcome = await Losses(engines, accounts, chats, seed=1).run(plan)
     assert outcome.sent == 5 * 60 * (3 if group else 1)
-    assert (outcome.missing, outcome.renamed, outcome.undecryptable) == (0, 0, 0), outcome
+    assert (outcome.missing, outcome.undecryptable) == (0, 0), outcome
+    # Keys that went back make some messages come from their sender and from the own phone: two events with one id at
+    # WhatsApp, of which PostgreSQL takes one row.
+    assert power or outcome.renamed == 0, outcome
     assert await asyncio.to_thread(engines.simulator.violations) == []
 
 
