@@ -1,7 +1,9 @@
 """Runs real engine processes against a real simulator for the flow tests, and records what they say."""
 
 import asyncio
+import os
 import select
+import signal
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -197,6 +199,13 @@ async def journal_entries(reader: Reader, count: int) -> list[Entry]:
 def message_of(entry: Entry) -> InboundMessage:
     assert isinstance(entry.record, InboundMessage)
     return entry.record
+
+
+def freeze(pid: int) -> None:
+    """Stops a child with SIGSTOP and returns when all of its threads stand still (or it has ended): one thread takes
+    the signal, and the others run on until that one was scheduled, which a busy machine delays (wait(2), WUNTRACED)."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 def dies(descriptor: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from connector_engine_crew import Seat, crew, holds, paired
-from connector_engine_rig import LIMIT_SECONDS, Account, Rig, journal_entries, message_of, text
+from connector_engine_rig import LIMIT_SECONDS, Account, Rig, freeze, journal_entries, message_of, text
 from engine_differences import ABORT, LEAVING_WHILE_DIALING
 
 from whatsam_connector.journal import InboundMessage, Reader, Writer
@@ -180,7 +180,7 @@ async def test_a_hanging_process_is_killed_and_its_sessions_come_back(rig: Rig, 
     accounts = await paired(rig, new_number, 2)
     async with crew(rig, cohort_size=8, spare_from=None, ping_period=0.2, ping_timeout=5.0) as team:
         seats = await team.start(*accounts)
-        os.kill(seats[0].engine.pid, signal.SIGSTOP)
+        freeze(seats[0].engine.pid)
         await asyncio.gather(*(team.back(seat) for seat in seats))
         assert {seat.ends[0].reason for seat in seats} == {ExitReason.HUNG}
 
@@ -201,7 +201,7 @@ async def test_a_session_that_does_not_leave_takes_its_process_down(rig: Rig, ne
     accounts = await paired(rig, new_number, 2)
     async with crew(rig, cohort_size=8, spare_from=None) as team:
         lost, innocent = await team.start(*accounts)
-        os.kill(lost.engine.pid, signal.SIGSTOP)
+        freeze(lost.engine.pid)
         lost.engine.kill()
         assert (await asyncio.wait_for(lost.engine.exited, LIMIT_SECONDS)).reason is ExitReason.HUNG
         await team.back(innocent)

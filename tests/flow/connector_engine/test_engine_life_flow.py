@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from connector_engine_bare import Bare
-from connector_engine_rig import LIMIT_SECONDS, Account, Rig, dies, text
+from connector_engine_rig import LIMIT_SECONDS, Account, Rig, dies, freeze, text
 from connector_engines import Engine
 from engine_differences import ABORT
 
@@ -42,7 +42,7 @@ async def test_a_stopped_engine_is_dead_by_its_deadline(rig: Rig, new_number: Ca
     running = await rig.pair(account)
     deadline = boottime() + 1.5
     await running.process.arm(deadline)
-    os.kill(running.process.pid, signal.SIGSTOP)
+    freeze(running.process.pid)
     ended = await running.exit()
     assert ended == EngineExit(-signal.SIGKILL, ExitReason.FENCED)
     assert boottime() >= deadline
@@ -78,7 +78,7 @@ async def test_a_deadline_in_the_past_starts_nothing(rig: Rig, new_number: Calla
 async def test_a_stopped_engine_answers_nothing_and_can_be_killed(rig: Rig, new_number: Callable[[], str]) -> None:
     account, contact = rig.account(new_number()), rig.contact(new_number())
     running = await rig.pair(account)
-    os.kill(running.process.pid, signal.SIGSTOP)
+    freeze(running.process.pid)
     with pytest.raises(EngineUnresponsive):
         await running.process.ping(0.2)
     assert (await running.process.stop(0.2)).reason is ExitReason.HUNG
