@@ -35,13 +35,17 @@ type collections struct {
 
 	mutex   sync.Mutex
 	pending map[string]*time.Timer
+	// owed are the collections that have to be read as a whole: until that has succeeded, a change of one settles nothing.
+	owed map[string]bool
 	// lost says that an event was not kept: from here on marks stay.
 	lost   bool
 	closed bool
+
+	reading sync.Mutex // one reading at a time
 }
 
 func newCollections(inner store.AppStateStore, file *sql.DB) *collections {
-	return &collections{AppStateStore: inner, file: file, pending: map[string]*time.Timer{}}
+	return &collections{AppStateStore: inner, file: file, pending: map[string]*time.Timer{}, owed: map[string]bool{}}
 }
 
 // PutAppStateVersion marks the collection first.
@@ -109,7 +113,7 @@ func (collections *collections) close() {
 func (collections *collections) settle(name string) {
 	collections.mutex.Lock()
 	defer collections.mutex.Unlock()
-	if collections.lost || collections.closed {
+	if collections.lost || collections.closed || collections.owed[name] {
 		return
 	}
 	delete(collections.pending, name)
@@ -119,7 +123,17 @@ func (collections *collections) settle(name string) {
 	_, _ = collections.file.ExecContext(ctx, markDelete, name)
 }
 
-// unsettled is what has to be read as a whole, and forgets what was lost before.
+// paid says that a collection was read as a whole: its events are just being handled.
+func (collections *collections) paid(name string) {
+	collections.mutex.Lock()
+	defer collections.mutex.Unlock()
+	delete(collections.owed, name)
+	if timer := collections.pending[name]; timer != nil && !collections.closed {
+		timer.Reset(collectionQuiet)
+	}
+}
+
+// unsettled is what has to be read as a whole, which is owed from now on. What was lost before is among it, and forgotten.
 func (collections *collections) unsettled(ctx context.Context) ([]string, error) {
 	collections.mutex.Lock()
 	defer collections.mutex.Unlock()
@@ -139,7 +153,7 @@ func (collections *collections) unsettled(ctx context.Context) ([]string, error)
 			return nil, err
 		}
 		timer := collections.pending[name]
-		if timer != nil && !collections.lost {
+		if timer != nil && !collections.lost && !collections.owed[name] {
 			continue // its events are just being handled
 		}
 		if timer != nil {
@@ -148,8 +162,32 @@ func (collections *collections) unsettled(ctx context.Context) ([]string, error)
 		}
 		names = append(names, name)
 	}
+	if err = rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		collections.owed[name] = true
+	}
 	collections.lost = false
-	return names, rows.Err()
+	return names, nil
+}
+
+// readAgain reads what is unsettled. What cannot be read stays owed until the next connection, and keeps nothing else waiting.
+func (collections *collections) readAgain(ctx context.Context, read func(name string) error) {
+	collections.reading.Lock()
+	defer collections.reading.Unlock()
+	names, err := collections.unsettled(ctx)
+	if err != nil {
+		line(fmt.Sprintf("session: what was done on the phone is not read again: %T", err))
+		return
+	}
+	for _, name := range names {
+		if err = read(name); err != nil {
+			line(fmt.Sprintf("session: a collection of the phone's settings will be read later: %T", err))
+			continue
+		}
+		collections.paid(name)
+	}
 }
 
 // watchCollections puts our store in the place of whatsmeow's; a device that was just paired has a new one.
@@ -169,15 +207,7 @@ func (session *session) readUnsettled() {
 	if known == nil {
 		return
 	}
-	names, err := known.unsettled(session.patience)
-	if err != nil {
-		line(fmt.Sprintf("session: what was done on the phone is not read again: %T", err))
-		return
-	}
-	for _, name := range names {
-		if err = session.client.FetchAppState(session.patience, appstate.WAPatchName(name), true, false); err != nil {
-			line(fmt.Sprintf("session: a collection of the phone's settings will be read later: %T", err))
-			return
-		}
-	}
+	known.readAgain(session.patience, func(name string) error {
+		return session.client.FetchAppState(session.patience, appstate.WAPatchName(name), true, false)
+	})
 }

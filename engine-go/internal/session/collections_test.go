@@ -1,10 +1,12 @@
 package session
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types/events"
 )
 
@@ -57,5 +59,50 @@ func TestAChangeThatIsNotKeptLeavesItsMark(t *testing.T) {
 	known.settle("regular")
 	if names, err := known.unsettled(t.Context()); !slices.Equal(names, []string{"regular"}) || err != nil {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+func TestACollectionThatCannotBeReadNowIsReadLater(t *testing.T) {
+	session, _, _ := paired(t, 1<<20)
+	put := func(into store.AppStateStore, name string, version uint64) {
+		t.Helper()
+		if err := into.PutAppStateVersion(t.Context(), name, version, [128]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := []string{"critical_block", "regular", "regular_high"}
+	for _, name := range names {
+		put(session.client.Store.AppState, name, 1)
+	}
+	// An engine that died left these marks; this is the next one.
+	next := newCollections(session.collections.Load().AppStateStore, session.database.handle)
+	t.Cleanup(next.close)
+	var tried []string
+	next.readAgain(t.Context(), func(name string) error {
+		tried = append(tried, name)
+		if name != "regular_high" {
+			return errors.New("no answer")
+		}
+		put(next, name, 2)
+		return nil
+	})
+	slices.Sort(tried)
+	if !slices.Equal(tried, names) {
+		t.Errorf("one that fails keeps the others back: %v", tried)
+	}
+	put(next, "regular", 3) // a change of today says nothing of those that were lost
+	for _, name := range names {
+		next.settle(name)
+	}
+	if marks := session.marked(t); !slices.Equal(marks, names[:2]) {
+		t.Errorf("the next engine reads %v", marks)
+	}
+	tried = nil
+	next.readAgain(t.Context(), func(name string) error { tried = append(tried, name); put(next, name, 4); return nil })
+	for _, name := range tried {
+		next.settle(name)
+	}
+	if marks := session.marked(t); !slices.Equal(tried, names[:2]) || len(marks) != 0 {
+		t.Errorf("read with the next connection: %v; still marked: %v", tried, marks)
 	}
 }
