@@ -20,6 +20,8 @@ const (
 	startedBeforeStop = 2 * time.Second
 	// leaveLimit is how long a message that is under way may take to give up after its session has hung up.
 	leaveLimit = 7 * time.Second
+	// lingerLimit is how long a session's file stays open for what is looked up or uploaded and was told to give up.
+	lingerLimit = 2 * time.Second
 	// abandonedUploads and abandonedLookups are how many commands without an answer may be left behind.
 	abandonedUploads = 2
 	abandonedLookups = 4
@@ -189,7 +191,7 @@ func (host *Host) command(id int64, uid string, kind protocol.Lane, do func(cont
 		host.Link.Send(protocol.Refused{ID: id, Code: "UnknownSession", Message: "this process does not run that session"})
 		return
 	}
-	lane.put(id, func(ctx context.Context) (answer protocol.Answer) {
+	lane.put(id, uid, func(ctx context.Context) (answer protocol.Answer) {
 		defer func() {
 			if problem := recover(); problem != nil {
 				report("a command", problem)
@@ -198,7 +200,7 @@ func (host *Host) command(id int64, uid string, kind protocol.Lane, do func(cont
 		}()
 		session, runs := host.sessions[uid]
 		if !runs || host.isLeaving(uid) {
-			return protocol.Refused{ID: id, Code: "NotConnected", Message: "the session has left this process"}
+			return hasGone(id)
 		}
 		return do(ctx, session)
 	})
@@ -239,13 +241,7 @@ func (host *Host) leave(message protocol.Disconnect) protocol.Answer {
 	if _, known := host.lanes[laneKey{uid, protocol.Messages}]; !known {
 		return protocol.Refused{ID: message.ID, Code: "UnknownSession", Message: "this process does not run that session"}
 	}
-	host.mutex.Lock()
-	leaving := host.leaving[uid]
-	if leaving == nil {
-		leaving = &sync.Mutex{}
-		host.leaving[uid] = leaving
-	}
-	host.mutex.Unlock()
+	leaving := host.beginsToLeave(uid)
 	leaving.Lock()
 	defer leaving.Unlock()
 	<-host.started
@@ -273,16 +269,37 @@ func (host *Host) hasLeft(uid string) bool {
 	}
 	if session := host.sessions[uid]; session != nil {
 		session.Disconnect()
-		messages, lookups := host.lanes[laneKey{uid, protocol.Messages}], host.lanes[laneKey{uid, protocol.Lookups}]
-		messages.cancelAll()
-		lookups.cancelAll()
-		if !messages.waitUntilIdle(leaveLimit) {
+		if !host.giveUp(uid, leaveLimit) {
 			return false
 		}
 		session.Close()
 	}
 	host.committer.Leave(uid, host.journals[uid])
 	return true
+}
+
+// giveUp ends the commands of a session that has hung up. False: a message is under way beyond the limit. The others hold no keys: one that does
+// not give up in time finds the file closed, and that is its answer.
+func (host *Host) giveUp(uid string, limit time.Duration) bool {
+	kinds := []protocol.Lane{protocol.Messages, protocol.Lookups, protocol.Media}
+	for _, kind := range kinds {
+		host.lanes[laneKey{uid, kind}].leave(uid)
+	}
+	latest := time.Now().Add(lingerLimit)
+	for _, kind := range kinds[1:] {
+		host.lanes[laneKey{uid, kind}].waitUntilQuiet(uid, time.Until(latest))
+	}
+	return host.lanes[laneKey{uid, protocol.Messages}].waitUntilQuiet(uid, limit)
+}
+
+// beginsToLeave lets no further command of a session begin; who disconnects it holds what is returned.
+func (host *Host) beginsToLeave(uid string) *sync.Mutex {
+	host.mutex.Lock()
+	defer host.mutex.Unlock()
+	if host.leaving[uid] == nil {
+		host.leaving[uid] = &sync.Mutex{}
+	}
+	return host.leaving[uid]
 }
 
 func (host *Host) isLeaving(uid string) bool {
@@ -300,7 +317,12 @@ func (host *Host) stop() {
 			gone := host.left[uid]
 			host.mutex.Unlock()
 			if !gone {
-				leaving.Go(func() { session.Disconnect(); session.Close() })
+				host.beginsToLeave(uid)
+				leaving.Go(func() {
+					session.Disconnect()
+					host.giveUp(uid, lingerLimit)
+					session.Close()
+				})
 			}
 		}
 		leaving.Wait()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ type fakeSession struct {
 	closed       int
 	hold         chan struct{} // a send waits for it, or for its context
 	panics       bool
+	// What a call goes through: it begins, gives up with its context, and ends when it may.
+	begun, gaveUp, mayEnd chan struct{}
+	file                  []string // who used the session's file; the race detector says whether two did at once
 }
 
 func (session *fakeSession) Send(ctx context.Context, request protocol.Send) protocol.Answer {
@@ -43,8 +47,19 @@ func (session *fakeSession) Send(ctx context.Context, request protocol.Send) pro
 	return protocol.Sent{ID: request.ID, WaID: request.To, Timestamp: time.Unix(1, 0)}
 }
 
-func (session *fakeSession) Call(_ context.Context, request protocol.Call) protocol.Answer {
+func (session *fakeSession) Call(ctx context.Context, request protocol.Call) protocol.Answer {
+	if session.mayEnd != nil {
+		close(session.begun)
+		<-ctx.Done()
+		close(session.gaveUp)
+		<-session.mayEnd
+		session.file = append(session.file, "call")
+	}
 	return protocol.Result{ID: request.ID, Value: request.Arguments}
+}
+
+func (session *fakeSession) slowCalls() {
+	session.begun, session.gaveUp, session.mayEnd = make(chan struct{}), make(chan struct{}), make(chan struct{})
 }
 
 func (session *fakeSession) Logout(_ context.Context, request protocol.Logout) protocol.Answer {
@@ -61,6 +76,9 @@ func (session *fakeSession) Close() {
 	session.mutex.Lock()
 	defer session.mutex.Unlock()
 	session.closed++
+	if session.mayEnd != nil {
+		session.file = append(session.file, "close")
+	}
 }
 
 func (session *fakeSession) counts() (disconnected, closed int) {
@@ -289,6 +307,59 @@ func TestAMessageUnderWayGivesUpWhenItsSessionLeaves(t *testing.T) {
 	}
 	if answers[2.0] != "Done" || answers[1.0] != "Uncertain" && answers[1.0] != "Refused" {
 		t.Errorf("%v", answers)
+	}
+}
+
+func TestTheFileStaysOpenUntilWhatUsesItHasEnded(t *testing.T) {
+	for _, ending := range []protocol.ToEngine{protocol.Disconnect{ID: 2, UID: "a"}, protocol.Stop{}} {
+		for _, method := range []string{"lid", "upload"} {
+			parent := launch(t, func(session *fakeSession) {
+				if session.uid == "a" {
+					session.slowCalls()
+				}
+			})
+			parent.start("a", "b")
+			session := parent.engine.sessions()["a"]
+			parent.say(protocol.Call{ID: 1, UID: "a", Method: method, Arguments: "{}"})
+			<-session.begun
+			parent.say(ending)
+			select {
+			case <-session.gaveUp:
+			case <-time.After(limit):
+				t.Fatalf("%s is not told to give up", method)
+			}
+			if _, closed := session.counts(); closed != 0 {
+				t.Errorf("the file was closed under %s", method)
+			}
+			close(session.mayEnd)
+			if answer := parent.hear(); answer["is"] != "Result" {
+				t.Errorf("%v", answer)
+			}
+			if _, leaves := ending.(protocol.Disconnect); leaves {
+				if parent.hear()["is"] != "Done" {
+					t.Error("not left")
+				}
+			} else {
+				parent.ends(protocol.Clean)
+			}
+			session.mutex.Lock()
+			used := session.file
+			session.mutex.Unlock()
+			if !slices.Equal(used, []string{"call", "close"}) {
+				t.Errorf("%s: %v", method, used)
+			}
+		}
+	}
+}
+
+func TestALookupThatDoesNotEndKeepsNobodyInTheProcess(t *testing.T) {
+	parent := launch(t, (*fakeSession).slowCalls)
+	parent.start("a", "b")
+	parent.say(protocol.Call{ID: 1, UID: "a", Method: "lid", Arguments: "{}"})
+	<-parent.engine.sessions()["a"].begun
+	parent.say(protocol.Disconnect{ID: 2, UID: "a"})
+	if answer := parent.hear(); answer["is"] != "Done" || answer["id"] != 2.0 {
+		t.Errorf("%v", answer)
 	}
 }
 

@@ -14,33 +14,46 @@ type work func(ctx context.Context) protocol.Answer
 
 type command struct {
 	id   int64
+	uid  string // whose it is
 	work work
 }
 
-// lane works off commands one at a time. It has a goroutine only while there is something to do.
+// run is a command that has begun.
+type run struct {
+	uid    string
+	giveUp context.CancelFunc
+}
+
+// quiet is somebody who waits until nothing of a session is left.
+type quiet struct {
+	uid  string
+	told chan struct{}
+}
+
+// lane works off commands one at a time, of one session or of many. It has a goroutine only while there is something to do.
 type lane struct {
 	answer   func(protocol.Answer)
 	mayBegin <-chan struct{}
 
 	mutex   sync.Mutex
 	waiting []command
-	running map[int64]context.CancelFunc
+	running map[int64]run
 	current *int64 // what the next command waits for
 	spare   int    // commands that may still be left behind unfinished
-	idle    []chan struct{}
+	quiet   []quiet
 }
 
 // newLane returns a lane whose commands begin when mayBegin is closed. So many commands as abandons may be left behind: when nobody waits for
 // the running one any more, the next one begins beside it.
 func newLane(answer func(protocol.Answer), mayBegin <-chan struct{}, abandons int) *lane {
-	return &lane{answer: answer, mayBegin: mayBegin, spare: abandons, running: map[int64]context.CancelFunc{}}
+	return &lane{answer: answer, mayBegin: mayBegin, spare: abandons, running: map[int64]run{}}
 }
 
-// put queues a command; its answer is sent when it is done.
-func (lane *lane) put(id int64, work work) {
+// put queues a command of a session; its answer is sent when it is done.
+func (lane *lane) put(id int64, uid string, work work) {
 	lane.mutex.Lock()
 	defer lane.mutex.Unlock()
-	lane.waiting = append(lane.waiting, command{id, work})
+	lane.waiting = append(lane.waiting, command{id, uid, work})
 	if lane.current == nil {
 		lane.next()
 	}
@@ -56,11 +69,11 @@ func (lane *lane) cancel(id int64) {
 		lane.answer(protocol.Refused{ID: id, Code: "NotStarted", Message: "the session was busy until the time limit"})
 		return
 	}
-	giveUp, runs := lane.running[id]
+	run, runs := lane.running[id]
 	if !runs {
 		return
 	}
-	giveUp()
+	run.giveUp()
 	if lane.current != nil && *lane.current == id && lane.spare > 0 {
 		lane.spare--
 		lane.current = nil
@@ -68,24 +81,32 @@ func (lane *lane) cancel(id int64) {
 	}
 }
 
-// cancelAll tells everything that runs to give up.
-func (lane *lane) cancelAll() {
+// leave refuses what waits of a session and tells what runs of it to give up.
+func (lane *lane) leave(uid string) {
 	lane.mutex.Lock()
 	defer lane.mutex.Unlock()
-	for _, giveUp := range lane.running {
-		giveUp()
+	lane.waiting = slices.DeleteFunc(lane.waiting, func(each command) bool {
+		if each.uid == uid {
+			lane.answer(hasGone(each.id))
+		}
+		return each.uid == uid
+	})
+	for _, run := range lane.running {
+		if run.uid == uid {
+			run.giveUp()
+		}
 	}
 }
 
-// waitUntilIdle waits until nothing runs and nothing waits, at most so long. Whether it came to that.
-func (lane *lane) waitUntilIdle(limit time.Duration) bool {
+// waitUntilQuiet waits until nothing of a session runs or waits, at most so long. Whether it came to that.
+func (lane *lane) waitUntilQuiet(uid string, limit time.Duration) bool {
 	lane.mutex.Lock()
-	if len(lane.running) == 0 && len(lane.waiting) == 0 {
+	if !lane.has(uid) {
 		lane.mutex.Unlock()
 		return true
 	}
 	told := make(chan struct{})
-	lane.idle = append(lane.idle, told)
+	lane.quiet = append(lane.quiet, quiet{uid, told})
 	lane.mutex.Unlock()
 	expired := time.NewTimer(limit)
 	defer expired.Stop()
@@ -97,15 +118,30 @@ func (lane *lane) waitUntilIdle(limit time.Duration) bool {
 	}
 }
 
+// has says whether anything of a session runs or waits. The mutex is held.
+func (lane *lane) has(uid string) bool {
+	for _, run := range lane.running {
+		if run.uid == uid {
+			return true
+		}
+	}
+	return slices.ContainsFunc(lane.waiting, func(each command) bool { return each.uid == uid })
+}
+
+// tell tells those who wait for what has just come to an end. The mutex is held.
+func (lane *lane) tell() {
+	lane.quiet = slices.DeleteFunc(lane.quiet, func(each quiet) bool {
+		if lane.has(each.uid) {
+			return false
+		}
+		close(each.told)
+		return true
+	})
+}
+
 // next begins the first waiting command, if there is one. The mutex is held.
 func (lane *lane) next() {
 	if len(lane.waiting) == 0 {
-		if len(lane.running) == 0 {
-			for _, told := range lane.idle {
-				close(told)
-			}
-			lane.idle = nil
-		}
 		return
 	}
 	select {
@@ -126,16 +162,17 @@ func (lane *lane) next() {
 	first := lane.waiting[0]
 	lane.waiting = slices.Delete(lane.waiting, 0, 1)
 	ctx, giveUp := context.WithCancel(context.Background())
-	lane.running[first.id] = giveUp
+	lane.running[first.id] = run{first.uid, giveUp}
 	lane.current = &first.id
-	go lane.run(ctx, first)
+	go lane.carryOut(ctx, first)
 }
 
-func (lane *lane) run(ctx context.Context, one command) {
+func (lane *lane) carryOut(ctx context.Context, one command) {
 	lane.answer(one.work(ctx))
 	lane.mutex.Lock()
 	defer lane.mutex.Unlock()
-	lane.running[one.id]()
+	defer lane.tell()
+	lane.running[one.id].giveUp()
 	delete(lane.running, one.id)
 	if lane.current != nil && *lane.current == one.id {
 		lane.current = nil
@@ -146,4 +183,9 @@ func (lane *lane) run(ctx context.Context, one command) {
 	if lane.current == nil {
 		lane.next()
 	}
+}
+
+// hasGone is the answer to a command of a session that has left, or is about to.
+func hasGone(id int64) protocol.Answer {
+	return protocol.Refused{ID: id, Code: "NotConnected", Message: "the session has left this process"}
 }

@@ -65,7 +65,7 @@ func TestCommandsOfALaneRunOneAfterAnother(t *testing.T) {
 	lane := newLane(heard.add, open(), 0)
 	var order []int64
 	for id := range int64(50) {
-		lane.put(id, func(context.Context) protocol.Answer {
+		lane.put(id, "a", func(context.Context) protocol.Answer {
 			order = append(order, id) // the race detector says whether two run at once
 			return protocol.Done{ID: id}
 		})
@@ -73,7 +73,7 @@ func TestCommandsOfALaneRunOneAfterAnother(t *testing.T) {
 	for range 50 {
 		heard.next(t)
 	}
-	if !lane.waitUntilIdle(limit) || !slices.IsSorted(order) || len(order) != 50 {
+	if !lane.waitUntilQuiet("a", limit) || !slices.IsSorted(order) || len(order) != 50 {
 		t.Errorf("%v", order)
 	}
 }
@@ -82,8 +82,8 @@ func TestNothingBeginsBeforeTheStartAndCanBeTakenBackUntilThen(t *testing.T) {
 	heard := newAnswers()
 	started := make(chan struct{})
 	lane := newLane(heard.add, started, 0)
-	lane.put(1, done(1))
-	lane.put(2, done(2))
+	lane.put(1, "a", done(1))
+	lane.put(2, "a", done(2))
 	lane.cancel(1)
 	if refused, is := heard.next(t).(protocol.Refused); !is || refused.ID != 1 || refused.Code != "NotStarted" {
 		t.Errorf("%v", heard.all)
@@ -98,8 +98,8 @@ func TestACommandThatRunsIsToldToGiveUp(t *testing.T) {
 	heard := newAnswers()
 	lane := newLane(heard.add, open(), 0)
 	command, begun := patient(1)
-	lane.put(1, command)
-	lane.put(2, done(2))
+	lane.put(1, "a", command)
+	lane.put(2, "a", done(2))
 	<-begun
 	lane.cancel(99) // somebody else's
 	lane.cancel(1)
@@ -122,21 +122,21 @@ func TestOneThatDoesNotGiveUpIsLeftBehindSoManyTimes(t *testing.T) {
 	}
 	first, firstBegun := stubborn(1)
 	second, secondBegun := stubborn(2)
-	lane.put(1, first)
-	lane.put(2, second)
-	lane.put(3, done(3))
+	lane.put(1, "a", first)
+	lane.put(2, "a", second)
+	lane.put(3, "a", done(3))
 	<-firstBegun
 	lane.cancel(1)
 	<-secondBegun  // it began beside the first
 	lane.cancel(2) // no other may be left behind
-	if lane.waitUntilIdle(time.Millisecond) {
+	if lane.waitUntilQuiet("a", time.Millisecond) {
 		t.Error("idle with two commands under way")
 	}
 	close(release)
 	for range 3 {
 		heard.next(t)
 	}
-	if !lane.waitUntilIdle(limit) || lane.spare != 1 || len(lane.running) != 0 {
+	if !lane.waitUntilQuiet("a", limit) || lane.spare != 1 || len(lane.running) != 0 {
 		t.Errorf("spare %d, running %d", lane.spare, len(lane.running))
 	}
 }
@@ -145,10 +145,36 @@ func TestAllAreToldToGiveUp(t *testing.T) {
 	heard := newAnswers()
 	lane := newLane(heard.add, open(), 0)
 	command, begun := patient(1)
-	lane.put(1, command)
+	lane.put(1, "a", command)
 	<-begun
-	lane.cancelAll()
-	if !lane.waitUntilIdle(limit) || heard.next(t) != (protocol.Uncertain{ID: 1}) {
+	lane.leave("a")
+	if !lane.waitUntilQuiet("a", limit) || heard.next(t) != (protocol.Uncertain{ID: 1}) {
+		t.Errorf("%v", heard.all)
+	}
+}
+
+func TestOneSessionLeavesALaneOfMany(t *testing.T) {
+	heard := newAnswers()
+	lane := newLane(heard.add, open(), 1)
+	slow, slowBegun := patient(1)
+	other, otherBegun := patient(2)
+	lane.put(1, "a", slow)
+	<-slowBegun
+	lane.put(2, "b", other)
+	lane.put(3, "a", done(3))
+	lane.leave("a")
+	<-otherBegun
+	if !lane.waitUntilQuiet("a", limit) || lane.waitUntilQuiet("b", time.Millisecond) {
+		t.Error("it waits for the neighbour, or the neighbour was told to give up")
+	}
+	if refused, is := heard.next(t).(protocol.Refused); !is || refused.ID != 3 || refused.Code != "NotConnected" {
+		t.Errorf("%v", heard.all)
+	}
+	if heard.next(t) != (protocol.Uncertain{ID: 1}) {
+		t.Errorf("%v", heard.all)
+	}
+	lane.leave("b")
+	if !lane.waitUntilQuiet("b", limit) || heard.next(t) != (protocol.Uncertain{ID: 2}) {
 		t.Errorf("%v", heard.all)
 	}
 }
