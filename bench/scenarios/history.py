@@ -112,7 +112,8 @@ async def _fill(url: str) -> None:
         month = await connection.fetchrow("select * from messages_bounds(now() - $1 * interval '1 month')", ago)
         assert month is not None
         lower, upper = (f"timestamptz '{month[side].isoformat()}'" for side in ("lower", "upper"))
-        await connection.execute(FILL.format(lower=lower, upper=upper, month=ago, rows=ROWS // MONTHS))
+        last = upper if ago else "now()"
+        await connection.execute(FILL.format(lower=lower, upper=last, month=ago, rows=ROWS // MONTHS))
         name = month["name"]
         # Filled first and attached afterwards: the indexes are built at once, not row by row.
         await connection.execute(

@@ -47,23 +47,25 @@ def chat_address(contact: str) -> str:
 
 
 _FIRST_STRETCH = timedelta(days=31)
+_SHORT_STRETCH = timedelta(days=2)
 _GROWTH = 4
 """Each stretch is so much longer than the one before: five of them reach back twenty years."""
 
 
 def stretches(
-    now: datetime, since: datetime | None, until: datetime | None, before: datetime | None
+    now: datetime, since: datetime | None, until: datetime | None, before: datetime | None, *, short: bool = False
 ) -> Iterator[tuple[datetime, datetime]]:
     """Stretches of time, newest first and ever longer, that cover everything between `since` and `until` once.
 
-    A stretch begins with its first time and ends before its second. `before`: nothing younger is wanted.
+    A stretch begins with its first time and ends before its second. `before`: nothing younger is wanted. `short`: with
+    a short one in front.
     """
     second = timedelta(seconds=1)
     end = min(until or LATEST + second, before + second if before is not None else LATEST + second)
     first = since or EARLIEST
-    length = _FIRST_STRETCH
-    start = max(min(end, now) - length, first)
+    present, length = min(end, now), _SHORT_STRETCH if short else _FIRST_STRETCH
+    start = max(present - length, first)
     while end > first:
         yield start, end
-        length *= _GROWTH
+        length = max(length * _GROWTH, _FIRST_STRETCH)
         end, start = start, max(start - length, first)

@@ -24,6 +24,9 @@ from whatsam_core.message_ids import at_of
 _OPEN = frozenset({"pending", "sending", "uncertain"})
 _RARE = frozenset({"failed", "undecryptable"})
 _ORDER = "order by at desc, seq desc"
+_SESSION_UNINDEXED = "session || '' = $1"
+"""So that a text search reads no index beside its own one, which knows the session as a word. The planner takes the two
+for independent, and would look for a large session's rows in vain."""
 _STEPWISE = 1000
 """Largest offset at which the past is looked through step by step: rows of the pages before go through this process."""
 
@@ -53,27 +56,37 @@ class HistoryStore:
         if offset > _STEPWISE:
             return await self._stretch(tenant, session, wanted, limit, offset, before)
         # Most pages are full with what came of late: a statement about few months is planned and read in no time. And a
-        # common word is on many pages of every month, of which few are read in this way.
+        # common word, which is on many pages of every month, is found often enough within two days.
         rows: list[MessageRow] = []
-        times = list(stretches(datetime.now(UTC), wanted.since, wanted.until, before.at if before else None))
+        searched, now = wanted.words is not None, datetime.now(UTC)
+        times = list(stretches(now, wanted.since, wanted.until, before.at if before else None, short=searched))
         if wanted.words is None and len(times) > 1:
             times = [times[0], (times[-1][0], times[0][0])]
-        for since, until in times:
+        for number, (since, until) in enumerate(times):
             stretch = replace(wanted, since=since, until=until)
-            rows += await self._stretch(tenant, session, stretch, limit + offset - len(rows), 0, before)
+            more = limit + offset - len(rows)
+            rows += await self._stretch(tenant, session, stretch, more, 0, before, short=searched and number == 0)
             if len(rows) >= limit + offset:
                 break
         return rows[offset:]
 
     async def _stretch(  # noqa: PLR0917 - the parts of a page
-        self, tenant: str, session: str, wanted: MessageFilter, limit: int, offset: int, before: Place | None
+        self,
+        tenant: str,
+        session: str,
+        wanted: MessageFilter,
+        limit: int,
+        offset: int,
+        before: Place | None,
+        *,
+        short: bool = False,
     ) -> list[MessageRow]:
         # A person may have several names; each is read in the order of its own index, and then they are merged.
         names = wanted.contacts or (None,)
         clauses = _Clauses(tenant, session)
         parts: list[str] = []
         for name in names:
-            where = clauses.where(wanted, name)
+            where = clauses.where(wanted, name, short=short)
             if before is not None:
                 at, seq = clauses.argument(before.at), clauses.argument(before.seq)
                 where += f" and at <= {at} and (at, seq) < ({at}, {seq})"
@@ -163,9 +176,10 @@ class _Clauses:
         self.arguments.append(value)
         return f"${len(self.arguments)}"
 
-    def where(self, wanted: MessageFilter, contact: str | None) -> str:
-        """The filter's conditions, for one name of the chat."""
-        clauses = ["session = $1", "tenant = $2"]
+    def where(self, wanted: MessageFilter, contact: str | None, *, short: bool = False) -> str:
+        """The filter's conditions, for one name of the chat. `short`: for a stretch of time with few messages."""
+        by_words_alone = wanted.words is not None and not short and contact is wanted.type is wanted.status is None
+        clauses = [_SESSION_UNINDEXED if by_words_alone else "session = $1", "tenant = $2"]
         for column, value in (("contact", contact), ("direction", wanted.direction), ("type", wanted.type)):
             if value is not None:
                 clauses.append(f"{column} = {self.argument(value)}")

@@ -39,12 +39,12 @@ def test_ids_of_the_first_schema_tell_no_time() -> None:
 
 
 @given(
-    STORED, st.none() | STORED, st.none() | STORED, st.none() | STORED, STORED
-)  # now, since, until, before, a row's time
+    STORED, st.none() | STORED, st.none() | STORED, st.none() | STORED, STORED, st.booleans()
+)  # now, since, until, before, a row's time, with a short one in front
 def test_stretches_cover_what_is_wanted_once_newest_first(
-    now: datetime, since: datetime | None, until: datetime | None, before: datetime | None, row: datetime
+    now: datetime, since: datetime | None, until: datetime | None, before: datetime | None, row: datetime, short: bool
 ) -> None:
-    found = list(stretches(now, since, until, before))
+    found = list(stretches(now, since, until, before, short=short))
     row = row.replace(microsecond=0)
     wanted = (since is None or row >= since) and (until is None or row < until) and (before is None or row <= before)
     hits = [one for one in found if one[0] <= row < one[1]]
@@ -129,3 +129,5 @@ def test_forms_of_ranges() -> None:
 def test_the_first_stretch_is_a_month_of_late() -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     assert next(stretches(now, None, None, None))[0] == now - timedelta(days=31)
+    short, month, *_ = stretches(now, None, None, None, short=True)
+    assert (short[0], month) == (now - timedelta(days=2), (now - timedelta(days=33), short[0]))
