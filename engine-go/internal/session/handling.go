@@ -48,8 +48,6 @@ func (session *session) handle(event any) (handled bool) {
 		if changes {
 			session.collections.Load().loses()
 		}
-		// Some kinds of stanzas are acknowledged whatever a handler says.
-		session.cut()
 		return false
 	}
 	if signal, told := inbound.Signal(session.uid, event); told {
@@ -61,11 +59,12 @@ func (session *session) handle(event any) (handled bool) {
 	return true
 }
 
-// keep puts a record into the journal and tells of it; nil for something that has nothing to show but has changed keys. false: it is not kept,
-// and must not be acknowledged.
+// keep puts a record into the journal and tells of it; nil for something that has nothing to show but has changed keys. false: it is not kept
+// and must not be acknowledged. Then the connection is closed, too: some kinds of stanzas are acknowledged whatever a handler says.
 func (session *session) keep(record journal.Record, isMessage bool) bool {
 	if record != nil {
 		if session.tools.Committer.IsFull(session.uid) {
+			session.cut()
 			return false
 		}
 		position, err := session.journal.Append(record)
@@ -80,6 +79,7 @@ func (session *session) keep(record journal.Record, isMessage bool) bool {
 			session.tools.End(protocol.JournalFailed, err.Error())
 		case errors.Is(err, journal.ErrClosed):
 			line("session: an event came after its session had left")
+			session.cut()
 			return false
 		case err != nil:
 			line(fmt.Sprintf("session: a record that the journal cannot take: %s", record.Name()))

@@ -39,7 +39,6 @@ func (session *session) history(message *events.Message) bool {
 	}
 	for _, record := range inbound.History(data) {
 		if !session.keep(record, false) {
-			session.cut()
 			return false
 		}
 	}
@@ -75,7 +74,6 @@ func (session *session) historyLost(
 		EventID: hex.EncodeToString(sum[:16]), Event: "HistorySyncNotification", Error: fmt.Sprintf("%T", problem), Data: data,
 	}
 	if !session.keep(record, false) {
-		session.cut()
 		return false
 	}
 	if err = session.client.SendHistorySyncServerErrorReceipt(ctx, message.Info.ID, notification.GetMediaKey()); err != nil {

@@ -270,11 +270,9 @@ func (session *session) undecryptable(id any, problem error) {
 	if !ok {
 		return
 	}
-	if !session.keep(record, isMessage) {
-		session.cut()
-		return
+	if session.keep(record, isMessage) {
+		session.watch.note(name)
 	}
-	session.watch.note(name)
 }
 
 // unparsed keeps that a message was decrypted and is no protobuf: whatsmeow refuses it and tells no event. The log names its source only; the
@@ -294,9 +292,8 @@ func (session *session) unparsed(source any) {
 // alreadyDecrypted keeps that a message was delivered again whose key is used up: an engine that died has decrypted it before.
 func (session *session) alreadyDecrypted(text string) {
 	defer session.containLog()
-	record := inbound.Lost(text, *session.own.Load(), time.Now())
-	if record != nil && !session.keep(record, false) {
-		session.cut()
+	if record := inbound.Lost(text, *session.own.Load(), time.Now()); record != nil {
+		session.keep(record, false)
 	}
 }
 
