@@ -9,15 +9,11 @@ import (
 	"whatsam.io/engine/internal/journal"
 )
 
-// No event of whatsmeow tells these two facts, only its log: see connector/whatsam_connector/engine/neonize_adapter/logs.py.
+// No event of whatsmeow tells this, only its log: see connector/whatsam_connector/engine/neonize_adapter/logs.py.
 var (
-	uploading  = regexp.MustCompile(`^Uploading \d+ new prekeys to server$`)
 	oldCounter = regexp.MustCompile(`(?s)^Ignoring message (\S+) from (\S+?)(?: in (\S+?))?: .*old counter`)
 	jidText    = regexp.MustCompile(`^[^.:@\s]+(?:\.\d+)?(?::\d+)?@[a-z0-9.]+$`)
 )
-
-// UploadsKeys says that a line of whatsmeow's log tells of new prekeys: they are in the session's file and on their way to WhatsApp.
-func UploadsKeys(line string) bool { return uploading.MatchString(line) }
 
 // Lost is the record of a message that whatsmeow has dropped, says a line of its log, because its key is used up; nil for any other line. An
 // engine that died has decrypted it, and WhatsApp has delivered it again.
