@@ -9,6 +9,8 @@ import (
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+
+	"whatsam.io/engine/internal/inbound"
 )
 
 var digits = regexp.MustCompile(`^[1-9][0-9]{4,19}$`)
@@ -163,7 +165,7 @@ func contactOf(ctx context.Context, client *whatsmeow.Client, jid types.JID, inf
 		return nil
 	}
 	one := &contact{
-		person:       person{JID: personText(jid), Phone: phoneOf(ctx, client, jid)},
+		person:       person{JID: inbound.PersonText(jid), Phone: phoneOf(ctx, client, jid)},
 		FullName:     orNull(info.FullName),
 		FirstName:    orNull(info.FirstName),
 		PushName:     orNull(info.PushName),

@@ -9,6 +9,8 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
+
+	"whatsam.io/engine/internal/inbound"
 )
 
 var inviteCode = regexp.MustCompile(`^[A-Za-z0-9_-]{6,64}$`)
@@ -185,11 +187,11 @@ func groupOf(ctx context.Context, client *whatsmeow.Client, info *types.GroupInf
 		JID:           info.JID.String(),
 		Subject:       info.Name,
 		SubjectAt:     seconds(info.NameSetAt),
-		SubjectBy:     orNull(personText(info.NameSetBy)),
+		SubjectBy:     orNull(inbound.PersonText(info.NameSetBy)),
 		Description:   orNull(info.Topic),
 		DescriptionAt: seconds(info.TopicSetAt),
-		DescriptionBy: orNull(personText(info.TopicSetBy)),
-		Owner:         orNull(personText(info.OwnerJID)),
+		DescriptionBy: orNull(inbound.PersonText(info.TopicSetBy)),
+		Owner:         orNull(inbound.PersonText(info.OwnerJID)),
 		OwnerPhone:    firstOf(orNull(info.OwnerPN.User), phoneOf(ctx, client, info.OwnerJID)),
 		CreatedAt:     seconds(info.GroupCreated),
 		Locked:        info.IsLocked,

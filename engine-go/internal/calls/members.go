@@ -5,6 +5,8 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
+
+	"whatsam.io/engine/internal/inbound"
 )
 
 // What WhatsApp's error at a participant means; any other is "refused".
@@ -49,9 +51,9 @@ func memberOf(ctx context.Context, client *whatsmeow.Client, one types.GroupPart
 }
 
 func participantOf(ctx context.Context, client *whatsmeow.Client, one types.GroupParticipant) person {
-	shown := person{JID: personText(one.JID), Phone: orNull(one.PhoneNumber.User)}
+	shown := person{JID: inbound.PersonText(one.JID), Phone: orNull(one.PhoneNumber.User)}
 	if one.LID.User != "" {
-		shown.LID = orNull(personText(one.LID))
+		shown.LID = orNull(inbound.PersonText(one.LID))
 	}
 	if shown.Phone == nil {
 		shown.Phone = phoneOf(ctx, client, one.JID)

@@ -5,6 +5,8 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
+
+	"whatsam.io/engine/internal/inbound"
 )
 
 // WhatsApp names a person by phone number or by LID. What the device has learned of the pairs is in its own file; looking
@@ -18,15 +20,7 @@ type person struct {
 }
 
 func personOf(ctx context.Context, client *whatsmeow.Client, jid types.JID) person {
-	return person{JID: personText(jid), Phone: phoneOf(ctx, client, jid), LID: lidOf(ctx, client, jid)}
-}
-
-// personText is the text form without the device: who, not which of their devices.
-func personText(jid types.JID) string {
-	if jid.User == "" {
-		return jid.String()
-	}
-	return jid.User + "@" + jid.Server
+	return person{JID: inbound.PersonText(jid), Phone: phoneOf(ctx, client, jid), LID: lidOf(ctx, client, jid)}
 }
 
 // phoneOf is the digits of a person's phone number, as far as this device knows them.

@@ -8,6 +8,8 @@ import (
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/types"
+
+	"whatsam.io/engine/internal/inbound"
 )
 
 // A category is one privacy setting: WhatsApp's name for it, and what it takes (whatsmeow, types/user.go).
@@ -121,9 +123,9 @@ func profile(*arguments) action {
 		}
 		info := infos[own]
 		return ownProfile{
-			JID:          personText(own),
+			JID:          inbound.PersonText(own),
 			Phone:        own.User,
-			LID:          orNull(personText(client.Store.GetLID())),
+			LID:          orNull(inbound.PersonText(client.Store.GetLID())),
 			Name:         orNull(client.Store.PushName),
 			BusinessName: orNull(client.Store.BusinessName),
 			Platform:     orNull(client.Store.Platform),

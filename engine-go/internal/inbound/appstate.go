@@ -27,30 +27,30 @@ func appStateRecord(event any, now time.Time) journal.Record {
 	switch event := event.(type) {
 	case *events.Archive:
 		value := &waSyncAction.SyncActionValue{ArchiveChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexArchive, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexArchive, PersonText(event.JID))
 	case *events.Pin:
 		value := &waSyncAction.SyncActionValue{PinAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexPin, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexPin, PersonText(event.JID))
 	case *events.Mute:
 		value := &waSyncAction.SyncActionValue{MuteAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMute, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMute, PersonText(event.JID))
 	case *events.MarkChatAsRead:
 		value := &waSyncAction.SyncActionValue{MarkChatAsReadAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMarkChatAsRead, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMarkChatAsRead, PersonText(event.JID))
 	case *events.Contact:
 		value := &waSyncAction.SyncActionValue{ContactAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexContact, personText(event.JID))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexContact, PersonText(event.JID))
 	case *events.DeleteChat:
 		value := &waSyncAction.SyncActionValue{DeleteChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteChat, personText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteChat, PersonText(event.JID), flag(event.DeleteMedia))
 	case *events.ClearChat:
 		value := &waSyncAction.SyncActionValue{ClearChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexClearChat, personText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexClearChat, PersonText(event.JID), flag(event.DeleteMedia))
 	case *events.DeleteForMe:
 		value := &waSyncAction.SyncActionValue{DeleteMessageForMeAction: event.Action}
 		return changed(
 			value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteMessageForMe,
-			personText(event.ChatJID), readable(event.MessageID), flag(event.IsFromMe), nobodyIsZero(event.SenderJID),
+			PersonText(event.ChatJID), readable(event.MessageID), flag(event.IsFromMe), nobodyIsZero(event.SenderJID),
 		)
 	}
 	return nil
@@ -87,7 +87,7 @@ func flag(value bool) string {
 
 // nobodyIsZero is WhatsApp's way to leave the sender out: in chats of two, and for our own messages.
 func nobodyIsZero(jid types.JID) string {
-	if text := personText(jid); text != "" {
+	if text := PersonText(jid); text != "" {
 		return text
 	}
 	return "0"

@@ -19,7 +19,7 @@ func callRecord(meta types.BasicCallMeta, step journal.CallStep, data *waBinary.
 	record := journal.InboundCall{
 		CallID:      readable(meta.CallID),
 		Step:        step,
-		Caller:      personText(caller),
+		Caller:      PersonText(caller),
 		CallerPhone: phoneOf(caller, meta.CallCreatorAlt),
 		Group:       calledGroup(meta, data),
 		Video:       video || hasVideo(data),

@@ -9,7 +9,7 @@ import (
 // pictureRecord is the record of a new picture, or of its end.
 func pictureRecord(event *events.Picture) journal.Record {
 	record := journal.InboundPicture{
-		JID:       personText(event.JID),
+		JID:       PersonText(event.JID),
 		By:        optionalPerson(event.Author),
 		Timestamp: moment(event.Timestamp),
 		Removed:   event.Remove,
@@ -20,7 +20,7 @@ func pictureRecord(event *events.Picture) journal.Record {
 
 // identityRecord is the record of a new security code.
 func identityRecord(event *events.IdentityChange) journal.Record {
-	record := journal.InboundIdentityChange{JID: personText(event.JID), Timestamp: moment(event.Timestamp)}
+	record := journal.InboundIdentityChange{JID: PersonText(event.JID), Timestamp: moment(event.Timestamp)}
 	record.EventID = identifyContent(record)
 	return record
 }

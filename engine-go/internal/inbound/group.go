@@ -13,7 +13,7 @@ import (
 func groupRecord(event *events.JoinedGroup, now time.Time) journal.Record {
 	info := &event.GroupInfo
 	record := journal.InboundGroup{
-		Group:       personText(info.JID),
+		Group:       PersonText(info.JID),
 		Reason:      readable(event.Reason),
 		Subject:     readable(info.Name),
 		Description: readable(info.Topic),
@@ -46,13 +46,13 @@ func member(participant types.GroupParticipant) journal.GroupMember {
 	case participant.IsAdmin:
 		role = journal.GroupAdminRole
 	}
-	return journal.GroupMember{JID: personText(participant.JID), Phone: phoneOf(participant.PhoneNumber, participant.JID), Role: role}
+	return journal.GroupMember{JID: PersonText(participant.JID), Phone: phoneOf(participant.PhoneNumber, participant.JID), Role: role}
 }
 
 // groupChangeRecord is the record of a change of a group.
 func groupChangeRecord(event *events.GroupInfo) journal.Record {
 	record := journal.InboundGroupChange{
-		Group:      personText(event.JID),
+		Group:      PersonText(event.JID),
 		By:         optionalPersonAt(event.Sender),
 		Timestamp:  moment(event.Timestamp),
 		Joined:     persons(event.Join),

@@ -35,9 +35,9 @@ func Lost(line string, own Own, now time.Time) journal.Record {
 	source := types.MessageSource{Chat: chat, Sender: sender, IsGroup: group, IsFromMe: own.is(sender) || !group && sender.User != chat.User}
 	return identified(journal.InboundUndecryptable{
 		WaID:             readable(id),
-		Chat:             personText(chat),
+		Chat:             PersonText(chat),
 		ChatPhone:        chatPhone(&source),
-		Sender:           personText(sender),
+		Sender:           PersonText(sender),
 		SenderPhone:      senderPhone(&source, own),
 		FromMe:           source.IsFromMe,
 		Timestamp:        moment(now),

@@ -16,9 +16,9 @@ func messageRecord(event *events.Message, own Own) journal.Record {
 	info := &event.Info
 	record := journal.InboundMessage{
 		WaID:           readable(info.ID),
-		Chat:           personText(info.Chat),
+		Chat:           PersonText(info.Chat),
 		ChatPhone:      chatPhone(&info.MessageSource),
-		Sender:         personText(info.Sender),
+		Sender:         PersonText(info.Sender),
 		SenderPhone:    senderPhone(&info.MessageSource, own),
 		FromMe:         info.IsFromMe,
 		Text:           textOf(content),
@@ -57,9 +57,9 @@ func undecryptableRecord(event *events.UndecryptableMessage, own Own) journal.Re
 	info := &event.Info
 	return identified(journal.InboundUndecryptable{
 		WaID:        readable(info.ID),
-		Chat:        personText(info.Chat),
+		Chat:        PersonText(info.Chat),
 		ChatPhone:   chatPhone(&info.MessageSource),
-		Sender:      personText(info.Sender),
+		Sender:      PersonText(info.Sender),
 		SenderPhone: senderPhone(&info.MessageSource, own),
 		FromMe:      info.IsFromMe,
 		Timestamp:   moment(info.Timestamp),

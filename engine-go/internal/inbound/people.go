@@ -6,8 +6,8 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// personText is who, not which of their devices: the text form without the device; empty for nobody.
-func personText(jid types.JID) string {
+// PersonText is who, not which of their devices: the text form without the device; empty for nobody.
+func PersonText(jid types.JID) string {
 	if jid.Server == "" {
 		return ""
 	}
@@ -18,7 +18,7 @@ func personText(jid types.JID) string {
 }
 
 // optionalPerson is who; nil for nobody.
-func optionalPerson(jid types.JID) *string { return optional(personText(jid)) }
+func optionalPerson(jid types.JID) *string { return optional(PersonText(jid)) }
 
 func optionalPersonAt(jid *types.JID) *string {
 	if jid == nil {
@@ -30,7 +30,7 @@ func optionalPersonAt(jid *types.JID) *string {
 func persons(jids []types.JID) []string {
 	texts := make([]string, 0, len(jids))
 	for _, jid := range jids {
-		texts = append(texts, personText(jid))
+		texts = append(texts, PersonText(jid))
 	}
 	return texts
 }

@@ -29,9 +29,9 @@ func receiptRecord(event *events.Receipt) journal.Record {
 	}
 	record := journal.InboundReceipt{
 		WaIDs:       messageIDs(event),
-		Chat:        personText(event.Chat),
+		Chat:        PersonText(event.Chat),
 		ChatPhone:   chatPhone(&event.MessageSource),
-		Sender:      personText(event.Sender),
+		Sender:      PersonText(event.Sender),
 		Kind:        kind,
 		Timestamp:   moment(event.Timestamp),
 		SenderPhone: phoneOf(event.Sender, event.SenderAlt),

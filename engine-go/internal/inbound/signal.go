@@ -16,13 +16,13 @@ func Signal(uid string, event any) (signal protocol.Event, ok bool) {
 		return presence(uid, event), true
 	case *events.ChatPresence:
 		return protocol.ChatStateChanged{
-			UID: uid, Chat: personText(event.Chat), Sender: personText(event.Sender), State: chatState(event),
+			UID: uid, Chat: PersonText(event.Chat), Sender: PersonText(event.Sender), State: chatState(event),
 		}, true
 	case *events.Receipt:
 		if receiptKinds[event.Type] != journal.ReceiptRetry {
 			return nil, false
 		}
-		return protocol.RetryRequested{UID: uid, Chat: personText(event.Chat), MessageIDs: messageIDs(event)}, true
+		return protocol.RetryRequested{UID: uid, Chat: PersonText(event.Chat), MessageIDs: messageIDs(event)}, true
 	case *events.OfflineSyncCompleted:
 		return protocol.OfflineDrained{UID: uid, Count: event.Count}, true
 	case *events.KeepAliveTimeout:
@@ -34,7 +34,7 @@ func Signal(uid string, event any) (signal protocol.Event, ok bool) {
 }
 
 func presence(uid string, event *events.Presence) protocol.PresenceChanged {
-	told := protocol.PresenceChanged{UID: uid, JID: personText(event.From), Available: !event.Unavailable}
+	told := protocol.PresenceChanged{UID: uid, JID: PersonText(event.From), Available: !event.Unavailable}
 	if event.LastSeen.Unix() > 0 {
 		seen := moment(event.LastSeen)
 		told.LastSeen = &seen

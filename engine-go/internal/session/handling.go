@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"whatsam.io/engine/internal/fence"
@@ -113,11 +112,11 @@ func (session *session) note(event any) {
 		if err := session.database.forget(session.ctx, session.me()); err != nil {
 			line(fmt.Sprintf("session: the rows of a logged-out device are still there: %T", err))
 		}
-		session.isAway(protocol.LoggedOut{UID: session.uid, Reason: failureName(event.Reason), OnConnect: event.OnConnect})
+		session.isAway(protocol.LoggedOut{UID: session.uid, Reason: nameOf(failureNames, event.Reason), OnConnect: event.OnConnect})
 	case *events.TemporaryBan:
-		session.isAway(protocol.TemporaryBan{UID: session.uid, Code: banName(event.Code), Expires: time.Now().Add(event.Expire)})
+		session.isAway(protocol.TemporaryBan{UID: session.uid, Code: nameOf(banNames, event.Code), Expires: time.Now().Add(event.Expire)})
 	case *events.ConnectFailure:
-		session.isAway(protocol.ConnectFailure{UID: session.uid, Reason: failureName(event.Reason)})
+		session.isAway(protocol.ConnectFailure{UID: session.uid, Reason: nameOf(failureNames, event.Reason)})
 	case *events.ClientOutdated:
 		session.isAway(protocol.ClientOutdated{UID: session.uid})
 	}
@@ -126,7 +125,7 @@ func (session *session) note(event any) {
 func (session *session) isConnected() {
 	session.learn()
 	device := session.client.Store
-	jid, lid := session.me(), personText(device.LID)
+	jid, lid := session.me(), inbound.PersonText(device.LID)
 	var pushName *string
 	if device.PushName != "" {
 		name := device.PushName
@@ -147,14 +146,6 @@ func (session *session) isAway(event protocol.Event) {
 	session.tools.Emit(event)
 }
 
-// personText is who, not which of their devices; empty for nobody.
-func personText(jid types.JID) string {
-	if jid.IsEmpty() {
-		return ""
-	}
-	return jid.ToNonAD().String()
-}
-
 var failureNames = map[events.ConnectFailureReason]string{
 	events.ConnectFailureGeneric:             "GENERIC",
 	events.ConnectFailureLoggedOut:           "LOGGED_OUT",
@@ -168,14 +159,6 @@ var failureNames = map[events.ConnectFailureReason]string{
 	events.ConnectFailureServiceUnavailable:  "SERVICE_UNAVAILABLE",
 }
 
-// failureName is the word that both engines have for a refused login.
-func failureName(reason events.ConnectFailureReason) string {
-	if name, known := failureNames[reason]; known {
-		return name
-	}
-	return fmt.Sprintf("UNKNOWN_%d", int(reason))
-}
-
 var banNames = map[events.TempBanReason]string{
 	events.TempBanSentToTooManyPeople:    "SEND_TO_TOO_MANY_PEOPLE",
 	events.TempBanBlockedByUsers:         "BLOCKED_BY_USERS",
@@ -184,8 +167,9 @@ var banNames = map[events.TempBanReason]string{
 	events.TempBanBroadcastList:          "BROADCAST_LIST",
 }
 
-func banName(reason events.TempBanReason) string {
-	if name, known := banNames[reason]; known {
+// nameOf is the word that both engines have for a reason.
+func nameOf[Reason ~int](names map[Reason]string, reason Reason) string {
+	if name, known := names[reason]; known {
 		return name
 	}
 	return fmt.Sprintf("UNKNOWN_%d", int(reason))
