@@ -23,46 +23,44 @@ const recent = 2 * time.Minute
 // It is made of whatsmeow's own kinds of events and not of events.AppState, which comes beside each of them: only they tell a full sync, which
 // repeats what has been so for years, from news.
 func appStateRecord(event any, now time.Time) journal.Record {
-	earlier := func(fullSync bool, at time.Time) bool { return fullSync && now.Sub(at) > recent }
+	changed := func(value *waSyncAction.SyncActionValue, at time.Time, fullSync bool, index ...string) journal.Record {
+		value.Timestamp = proto.Int64(at.UnixMilli())
+		data := marshal(value)
+		return journal.InboundAppState{
+			EventID: identify(append([]string{"app state", digest(data)}, index...)...),
+			Index:   index, Timestamp: moment(at), FullSync: fullSync && now.Sub(at) > recent, Data: data,
+		}
+	}
 	switch event := event.(type) {
 	case *events.Archive:
 		value := &waSyncAction.SyncActionValue{ArchiveChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexArchive, PersonText(event.JID))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexArchive, PersonText(event.JID))
 	case *events.Pin:
 		value := &waSyncAction.SyncActionValue{PinAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexPin, PersonText(event.JID))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexPin, PersonText(event.JID))
 	case *events.Mute:
 		value := &waSyncAction.SyncActionValue{MuteAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMute, PersonText(event.JID))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMute, PersonText(event.JID))
 	case *events.MarkChatAsRead:
 		value := &waSyncAction.SyncActionValue{MarkChatAsReadAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexMarkChatAsRead, PersonText(event.JID))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexMarkChatAsRead, PersonText(event.JID))
 	case *events.Contact:
 		value := &waSyncAction.SyncActionValue{ContactAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexContact, PersonText(event.JID))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexContact, PersonText(event.JID))
 	case *events.DeleteChat:
 		value := &waSyncAction.SyncActionValue{DeleteChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteChat, PersonText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteChat, PersonText(event.JID), flag(event.DeleteMedia))
 	case *events.ClearChat:
 		value := &waSyncAction.SyncActionValue{ClearChatAction: event.Action}
-		return changed(value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexClearChat, PersonText(event.JID), flag(event.DeleteMedia))
+		return changed(value, event.Timestamp, event.FromFullSync, appstate.IndexClearChat, PersonText(event.JID), flag(event.DeleteMedia))
 	case *events.DeleteForMe:
 		value := &waSyncAction.SyncActionValue{DeleteMessageForMeAction: event.Action}
 		return changed(
-			value, event.Timestamp, earlier(event.FromFullSync, event.Timestamp), appstate.IndexDeleteMessageForMe,
+			value, event.Timestamp, event.FromFullSync, appstate.IndexDeleteMessageForMe,
 			PersonText(event.ChatJID), readable(event.MessageID), flag(event.IsFromMe), nobodyIsZero(event.SenderJID),
 		)
 	}
 	return nil
-}
-
-func changed(value *waSyncAction.SyncActionValue, at time.Time, fullSync bool, index ...string) journal.Record {
-	value.Timestamp = proto.Int64(at.UnixMilli())
-	data := marshal(value)
-	return journal.InboundAppState{
-		EventID: identify(append([]string{"app state", digest(data)}, index...)...),
-		Index:   index, Timestamp: moment(at), FullSync: fullSync, Data: data,
-	}
 }
 
 // Plenty says that a record is one of the thousands that a full sync of app state brings at once. Nothing is acknowledged by them, so nobody
