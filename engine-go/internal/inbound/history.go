@@ -4,7 +4,6 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types/events"
-	"google.golang.org/protobuf/proto"
 
 	"whatsam.io/engine/internal/journal"
 )
@@ -20,7 +19,7 @@ func HistoryNotification(event any) *waE2E.HistorySyncNotification {
 
 // History is the records of one piece of history, in parts that fit the journal.
 func History(history *waHistorySync.HistorySync) []journal.Record {
-	data, err := proto.MarshalOptions{Deterministic: true, AllowPartial: true}.Marshal(history)
+	data, err := sameBytes.Marshal(history)
 	if err != nil {
 		return []journal.Record{unreadable(&events.HistorySync{}, err)}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"google.golang.org/protobuf/proto"
 
 	"whatsam.io/engine/internal/journal"
 )
@@ -67,7 +68,7 @@ func Record(event any, own Own, now time.Time) (record journal.Record, isMessage
 	return record, false, record != nil
 }
 
-// Unreadable is the record of an event that something of ours stumbled over, and the record's id, which is the same each time.
+// Unreadable is the record of an event, or of a part of one, that cannot be read, and the record's id, which is the same each time.
 func Unreadable(event, problem any) (journal.Record, string) {
 	record := unreadable(event, problem)
 	return record, record.(journal.InboundUnreadable).EventID
@@ -96,15 +97,20 @@ func TooLarge(record journal.Record) journal.Record {
 	return unreadableBytes(record.Name(), "TooLarge", record.Blob())
 }
 
-// asBytes is the protobuf of a message, and the JSON of anything else.
+// asBytes is the protobuf of what is one, and the JSON of anything else.
 func asBytes(event any) (data []byte) {
 	defer func() {
 		if recover() != nil {
 			data = []byte{}
 		}
 	}()
-	if message, is := event.(*events.Message); is && message != nil {
-		return marshal(message.RawMessage)
+	switch event := event.(type) {
+	case *events.Message:
+		if event != nil {
+			return marshal(event.RawMessage)
+		}
+	case proto.Message:
+		return marshal(event)
 	}
 	data, err := json.Marshal(event)
 	if err != nil {

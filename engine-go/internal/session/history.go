@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -13,10 +11,8 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
-	"google.golang.org/protobuf/proto"
 
 	"whatsam.io/engine/internal/inbound"
-	"whatsam.io/engine/internal/journal"
 )
 
 // historyLimit is for one piece of history; what is not there by then comes again with the next connection.
@@ -65,18 +61,11 @@ func (session *session) historyLost(
 	ctx context.Context, message *events.Message, notification *waE2E.HistorySyncNotification, problem error,
 ) bool {
 	line(fmt.Sprintf("session: a history cannot be read: %T", problem))
-	data, err := proto.MarshalOptions{Deterministic: true, AllowPartial: true}.Marshal(notification)
-	if err != nil {
-		data = []byte{}
-	}
-	sum := sha256.Sum256(append([]byte("history notification "+message.Info.ID+" "), data...))
-	record := journal.InboundUnreadable{
-		EventID: hex.EncodeToString(sum[:16]), Event: "HistorySyncNotification", Error: fmt.Sprintf("%T", problem), Data: data,
-	}
+	record, _ := inbound.Unreadable(notification, problem)
 	if !session.keep(record, false) {
 		return false
 	}
-	if err = session.client.SendHistorySyncServerErrorReceipt(ctx, message.Info.ID, notification.GetMediaKey()); err != nil {
+	if err := session.client.SendHistorySyncServerErrorReceipt(ctx, message.Info.ID, notification.GetMediaKey()); err != nil {
 		line(fmt.Sprintf("session: the phone was not asked for its history again: %T", err))
 	}
 	return true
