@@ -97,21 +97,7 @@ var participantActions = map[string]whatsmeow.ParticipantChange{
 // changeParticipants adds, removes, promotes or demotes, and tells what became of each.
 func changeParticipants(in *arguments) action {
 	wanted := oneOf(in, "action", "the action is one of add, remove, promote, demote", participantActions)
-	jid, members := in.group("jid"), somebody(in)
-	return func(ctx context.Context, client *whatsmeow.Client) (any, error) {
-		if err := learn(ctx, client, members); err != nil {
-			return nil, err
-		}
-		changed, err := client.UpdateGroupParticipants(ctx, jid, members, wanted)
-		if err != nil {
-			return nil, err
-		}
-		words := notChanged
-		if wanted == whatsmeow.ParticipantChangeAdd {
-			words = notAdded
-		}
-		return outcomesOf(ctx, client, changed, words), nil
-	}
+	return changeOf(in, wanted, whatsmeow.ParticipantChangeAdd, (*whatsmeow.Client).UpdateGroupParticipants)
 }
 
 type joinRequest struct {
@@ -143,18 +129,26 @@ var requestActions = map[string]whatsmeow.ParticipantRequestChange{
 // changeJoinRequests approves or rejects, and tells what became of each.
 func changeJoinRequests(in *arguments) action {
 	wanted := oneOf(in, "action", "the action is one of approve, reject", requestActions)
-	jid, waiting := in.group("jid"), somebody(in)
+	return changeOf(in, wanted, whatsmeow.ParticipantChangeApprove, (*whatsmeow.Client).UpdateGroupRequestParticipants)
+}
+
+// changeOf changes something about those who are named, and tells what became of each; adds is the change that makes a member of somebody.
+func changeOf[Change comparable](
+	in *arguments, wanted, adds Change,
+	change func(*whatsmeow.Client, context.Context, types.JID, []types.JID, Change) ([]types.GroupParticipant, error),
+) action {
+	jid, named := in.group("jid"), somebody(in)
+	words := notChanged
+	if wanted == adds {
+		words = notAdded
+	}
 	return func(ctx context.Context, client *whatsmeow.Client) (any, error) {
-		if err := learn(ctx, client, waiting); err != nil {
+		if err := learn(ctx, client, named); err != nil {
 			return nil, err
 		}
-		changed, err := client.UpdateGroupRequestParticipants(ctx, jid, waiting, wanted)
+		changed, err := change(client, ctx, jid, named, wanted)
 		if err != nil {
 			return nil, err
-		}
-		words := notChanged
-		if wanted == whatsmeow.ParticipantChangeApprove {
-			words = notAdded
 		}
 		return outcomesOf(ctx, client, changed, words), nil
 	}
