@@ -37,6 +37,7 @@ from whatsam_connector.sessions.status_patch import Holder
 from whatsam_connector.sessions.timings import SessionTimings
 from whatsam_connector.settings import ConnectorSettings
 from whatsam_connector.state import KeyRing, Replicated, ReplicationTrouble, StateKeeper, StateSettings
+from whatsam_connector.state.shipper_process import FirstShipper
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.leases import ClusterLeases
 from whatsam_connector.storage.media_host import WhatsAppMediaHost
@@ -65,8 +66,11 @@ def new_boot_id() -> str:
     return base64.b32encode(secrets.token_bytes(_BOOT_ID_BYTES)).decode().lower().rstrip("=")[:_BOOT_ID_LENGTH]
 
 
-async def build(settings: ConnectorSettings) -> Connector:
-    """A connector that is ready to run. Raises `WhatsamError` or `OSError` when it cannot be built."""
+async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | None = None) -> Connector:
+    """A connector that is ready to run. Raises `WhatsamError` or `OSError` when it cannot be built.
+
+    `first_shipper`: one that was forked off before; without it the connector starts its own.
+    """
     program = await asyncio.to_thread(
         engine_program, settings.engine, settings.engine_program, settings.engine_journal_sync
     )
@@ -102,7 +106,10 @@ async def build(settings: ConnectorSettings) -> Connector:
 
     hooks = _Hooks()
     state = StateKeeper(
-        _state_settings(settings, program), on_replicated=hooks.replicated, on_trouble=hooks.replication_trouble
+        _state_settings(settings, program),
+        on_replicated=hooks.replicated,
+        on_trouble=hooks.replication_trouble,
+        first_shipper=first_shipper,
     )
     mailroom = Mailroom(
         table,

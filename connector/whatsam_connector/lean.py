@@ -1,14 +1,13 @@
 """Keeps memory of a long-lived process small: libraries that nobody calls, and heaps that nobody uses any more.
 
-Called by connector and shipper; engines have their own list (`engine/neonize_adapter/lean.py`).
+Called by connector, shipper and engines. Engines do without asyncio, so nothing here imports it at its top.
 """
 
-import asyncio
 import ctypes
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 OPTIONAL: Final = ("email_validator", "greenlet", "kubernetes_validate", "pygments", "rich")
 """Their users do without them where they are not installed: structlog colours with them and knows greenlets, httpx has
@@ -19,8 +18,12 @@ UNUSED: Final = {
 }
 """Submodules that a package imports and that nobody here calls: the client without asyncio, the server's own upkeep."""
 
+HEAPS: Final = 2
+"""Of the C library, for all threads together: each of a hundred would keep one, and what it had at its most."""
+FEW_HEAPS: Final = {"MALLOC_ARENA_MAX": str(HEAPS)}
+"""The same as a piece of a child's environment."""
+
 _M_ARENA_MAX: Final = -8
-_HEAPS: Final = 2
 
 
 class NotLoadedError(RuntimeError):
@@ -30,7 +33,7 @@ class NotLoadedError(RuntimeError):
 class _Absent(ModuleType):
     """Gives `from … import name` something to hold."""
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
 
@@ -40,21 +43,25 @@ class _Absent(ModuleType):
         return not_loaded
 
 
+def stand_in(name: str) -> None:
+    """From now on an import of this module finds a stand-in, unless it is loaded already."""
+    sys.modules.setdefault(name, _Absent(name))
+
+
 def leave_out() -> None:
-    """From now on an import of an unused library finds none, or a stand-in. Before everything else is imported."""
+    """Connector and shipper: what they do without is not found, or a stand-in is. Before all other imports."""
     for name in OPTIONAL:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's own way to say that there is none
     for package, parts in UNUSED.items():
         for part in parts:
-            name = f"{package}.{part}"
-            sys.modules.setdefault(name, _Absent(name))
+            stand_in(f"{package}.{part}")
 
 
 def few_heaps() -> None:
-    """All threads share two heaps: with one for each, every one of them keeps what it had at its most."""
+    """All threads of this process share `HEAPS` heaps."""
     mallopt = _function("mallopt")
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, _HEAPS)
+        mallopt(_M_ARENA_MAX, HEAPS)
 
 
 async def give_back_for_ever(period: float = 30.0) -> None:
@@ -62,6 +69,8 @@ async def give_back_for_ever(period: float = 30.0) -> None:
 
     A start of many sessions leaves holes that the C library would keep for ever.
     """
+    import asyncio  # not for engines
+
     trim = _function("malloc_trim")
     while trim is not None:
         await asyncio.sleep(period)

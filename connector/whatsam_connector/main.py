@@ -1,4 +1,4 @@
-"""Entry point of the connector (`whatsam-connector`): what it does without, then everything else.
+"""Entry point of the connector (`whatsam-connector`): what it does without, its first shipper, then everything else.
 
 The order matters, so the connector's own modules are imported in `main`.
 """
@@ -10,9 +10,12 @@ def main() -> None:
     """Run one boot and exit with what it came to."""
     lean.few_heaps()
     lean.leave_out()
+    from whatsam_connector.shipper.forked import fork_first
+
+    shipper = fork_first()  # before anything is loaded that it does not use, and before any thread
     from whatsam_connector.boot import boot  # only now: it imports what `leave_out` keeps away
 
-    boot()
+    boot(shipper)
 
 
 if __name__ == "__main__":

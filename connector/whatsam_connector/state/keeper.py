@@ -20,6 +20,7 @@ from whatsam_connector.state.local_files import SessionFiles
 from whatsam_connector.state.prepare import Environment, Preparation
 from whatsam_connector.state.records import Prepared, Replicated, ReplicationTrouble, SessionIdentity
 from whatsam_connector.state.settings import StateSettings
+from whatsam_connector.state.shipper_process import FirstShipper
 from whatsam_connector.state.shipping import ShippedSession, Shipping
 from whatsam_core.resources import Handover
 from whatsam_core.sessions_state import session_prefix
@@ -48,6 +49,7 @@ class StateKeeper:
         *,
         on_replicated: Callable[[str, Replicated], None],
         on_trouble: Callable[[str, ReplicationTrouble | None], None] | None = None,
+        first_shipper: FirstShipper | None = None,
     ) -> None:
         self._settings = settings
         self._store = ObjectStore(
@@ -59,7 +61,9 @@ class StateKeeper:
             timeout=settings.store_timeout,
         )
         self._environment = Environment(self._store, settings.key_ring, settings.engine_version)
-        self._shipping = Shipping(settings, self._store, on_replicated=on_replicated, on_trouble=on_trouble)
+        self._shipping = Shipping(
+            settings, self._store, on_replicated=on_replicated, on_trouble=on_trouble, first=first_shipper
+        )
 
     async def start(self) -> None:
         """Start the shipper. The object store may be away."""

@@ -8,10 +8,11 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from whatsam_connector.lean import FEW_HEAPS
 from whatsam_connector.shipper.protocol import LINE_LIMIT, REPORTS, Report, line
 from whatsam_connector.state.errors import StateError
 from whatsam_core.logging import get_logger
@@ -25,10 +26,26 @@ _STOP_GRACE: Final = 3.0
 _SOCKET_PATH_LIMIT: Final = 107
 """Bytes that the kernel takes for the path of a local socket."""
 
-_LEAN: Final = {"MALLOC_ARENA_MAX": "2"}
-"""Copies of databases come and go in many threads: a heap for each thread would keep what they had at their most."""
-
 _log = get_logger("whatsam.state")
+
+
+class ShipperChild(Protocol):
+    """One shipper, as asyncio shows a process that it has started."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def kill(self) -> None: ...
+
+
+class FirstShipper(ShipperChild, Protocol):
+    """One that lives already and waits for its socket (`shipper.forked`)."""
+
+    def begin(self, socket: Path) -> None:
+        """Let it connect. Raises `OSError` when it has died meanwhile."""
+        ...
 
 
 class ShipperProcess:
@@ -40,12 +57,15 @@ class ShipperProcess:
         *,
         on_connected: Callable[[], Awaitable[None]],
         on_report: Callable[[Report], None],
+        first: FirstShipper | None = None,
     ) -> None:
+        """`first`: used before any is started; those that follow are programs of their own."""
+        self._first = first
         self._path = path
         self._on_connected = on_connected
         self._on_report = on_report
         self._server: asyncio.Server | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ShipperChild | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._connection: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -109,15 +129,7 @@ class ShipperProcess:
 
     async def _one_life(self) -> None:
         self._connection = asyncio.get_running_loop().create_future()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "whatsam_connector.shipper",
-            "--socket",
-            str(self._path),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=os.environ | _LEAN,
-        )
+        self._process = await self._start()
         ended = asyncio.create_task(self._process.wait())
         try:
             await asyncio.wait({ended, self._connection}, return_when=asyncio.FIRST_COMPLETED)
@@ -130,6 +142,21 @@ class ShipperProcess:
             ended.cancel()
             self._connection.cancel()
             await self._end_process()
+
+    async def _start(self) -> ShipperChild:
+        first, self._first = self._first, None
+        if first is not None:
+            first.begin(self._path)
+            return first
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "whatsam_connector.shipper",
+            "--socket",
+            str(self._path),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=os.environ | FEW_HEAPS,
+        )
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:

@@ -18,7 +18,7 @@ from whatsam_connector.state.local_files import SessionFiles
 from whatsam_connector.state.prepare import Start
 from whatsam_connector.state.records import Replicated, ReplicationTrouble, SessionIdentity
 from whatsam_connector.state.settings import StateSettings
-from whatsam_connector.state.shipper_process import ShipperProcess
+from whatsam_connector.state.shipper_process import FirstShipper, ShipperProcess
 from whatsam_core.logging import get_logger
 from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
 
@@ -58,13 +58,17 @@ class Shipping:
         *,
         on_replicated: Callable[[str, Replicated], None],
         on_trouble: Callable[[str, ReplicationTrouble | None], None] | None,
+        first: FirstShipper | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._on_replicated = on_replicated
         self._on_trouble = on_trouble
         self.process = ShipperProcess(
-            settings.state_dir / "run" / "shipper.sock", on_connected=self._tell_all, on_report=self._heard
+            settings.state_dir / "run" / "shipper.sock",
+            on_connected=self._tell_all,
+            on_report=self._heard,
+            first=first,
         )
         self.sessions: dict[str, ShippedSession] = {}
         self.used: dict[tuple[str, int, str], int] = {}

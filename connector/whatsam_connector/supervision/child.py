@@ -1,16 +1,16 @@
 """A child process of the operating system: started, watched, killed, always waited for.
 
 Started from the event loop's own thread, because the kernel ties the child's parent-death signal to the thread that
-forked it. Waiting uses a pidfd, or a thread on kernels without one; there are no zombies either way.
+forked it.
 """
 
 import asyncio
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Mapping, Sequence
 
+from whatsam_connector.reaping import reaped
 from whatsam_connector.supervision.output import OutputCapture
 
 
@@ -20,7 +20,7 @@ class Child:
     def __init__(self, process: "subprocess.Popen[bytes]", output: OutputCapture) -> None:
         self._process = process
         self.output = output
-        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.ended = reaped(process.pid, process.poll, process.wait)
         """Exit code, or minus the signal; set when the process has been waited for."""
 
     @classmethod
@@ -45,7 +45,6 @@ class Child:
             os.close(write_end)
         output = OutputCapture(process.pid, loop)
         child = cls(process, output)
-        child._watch(loop)
         try:
             await loop.connect_read_pipe(lambda: output, os.fdopen(read_end, "rb", buffering=0))
         except BaseException:
@@ -62,28 +61,3 @@ class Child:
     def kill(self) -> None:
         """Send SIGKILL; nothing happens when the process has been waited for already."""
         self._process.send_signal(signal.SIGKILL)
-
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            descriptor = os.pidfd_open(self._process.pid)
-        except (AttributeError, OSError):
-            threading.Thread(target=self._wait, args=(loop,), name="engine-wait", daemon=True).start()
-            return
-
-        def readable() -> None:
-            code = self._process.poll()
-            if code is not None:
-                loop.remove_reader(descriptor)
-                os.close(descriptor)
-                self._set(code)
-
-        loop.add_reader(descriptor, readable)
-
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        code = self._process.wait()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._set, code)
-
-    def _set(self, code: int) -> None:
-        if not self.ended.done():
-            self.ended.set_result(code)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from whatsam_connector.engine.protocol import PROTOCOL_VERSION, Hello
 from whatsam_connector.engine.wire import WireError
 from whatsam_connector.fence import boottime
+from whatsam_connector.lean import FEW_HEAPS
 from whatsam_connector.supervision.child import Child
 from whatsam_connector.supervision.connection import EngineConnection, Listener
 from whatsam_connector.supervision.errors import EngineStartFailed
@@ -25,17 +26,14 @@ GO_MEMORY = "128MiB"
 """Above this Go's collector works harder and gives memory back at once: after two uploads of 64 MiB a process keeps 180
 MiB in all, without it 290. A cohort's sessions need less than half of it."""
 
-HEAPS = "2"
-"""Of the C library, for all threads together: each of a cohort's hundred would keep one, and what was in it."""
-
 
 def engine_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Environment of an engine: this process's own without the connector's settings, and `extra` on top."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     # Without NEONIZE_BOT_TAG neonize marks every message to a person as sent by a bot; Go reads the environment once,
     # at the start. Unbuffered: last words before a crash must not stay in Python's buffer.
-    lean = {"GOMEMLIMIT": GO_MEMORY, "MALLOC_ARENA_MAX": HEAPS}
-    return {**lean, **inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
+    frugal = {"GOMEMLIMIT": GO_MEMORY, **FEW_HEAPS}
+    return {**frugal, **inherited, **extra, "NEONIZE_BOT_TAG": "off", "PYTHONUNBUFFERED": "1"}
 
 
 async def greet(listener: Listener, child: Child) -> tuple[EngineConnection, Hello]:

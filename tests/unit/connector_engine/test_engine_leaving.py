@@ -159,7 +159,8 @@ def test_an_engine_loads_neonize_without_what_nobody_uses() -> None:
         """
         import sys
         from whatsam_connector.engine.neonize_adapter import library
-        from whatsam_connector.engine.neonize_adapter.lean import UNUSED, NotLoadedError
+        from whatsam_connector.engine.neonize_adapter.lean import UNUSED
+        from whatsam_connector.lean import NotLoadedError
         library.load()
         assert not {name for name in sys.modules if name.partition(".")[0] in UNUSED and "." in name}
         import requests
