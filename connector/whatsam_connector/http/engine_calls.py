@@ -160,9 +160,16 @@ def _declined(refused: EngineRefused) -> Outcome:
 
 @contextmanager
 def _moving_chain(runner: SessionRunner, method: str, arguments: dict[str, Any]) -> Generator[bool]:
-    """A timer for a person is a message: it uses up send credit like one, or has to wait like one."""
-    if method != "set_disappearing" or str(arguments.get("chat", "")).endswith(_GROUP):
+    """What is a message in truth uses up send credit like one, or has to wait like one."""
+    if not _is_message(method, arguments):
         yield True
         return
     with runner.outbox.beside() as allowed:
         yield allowed
+
+
+def _is_message(method: str, arguments: dict[str, Any]) -> bool:
+    """A timer for a person is a message to that person, a question for older history one to the own phone."""
+    if method == "set_disappearing":
+        return not str(arguments.get("chat", "")).endswith(_GROUP)
+    return method == "request_history"

@@ -172,3 +172,24 @@ def test_a_timer_for_a_person_uses_send_credit_and_one_for_a_group_does_not(tmp_
             assert len(engine.asked) == 34
 
     run(story())
+
+
+def test_a_question_for_older_history_uses_send_credit(tmp_path: Path) -> None:
+    """It is a message to the own phone, and moves the chain to it."""
+
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            calls = engine_calls(rig, tmp_path)
+
+            async def older() -> object:
+                return await calls.call(HERE, "request_history", {"chat": PERSON, "count": 50}, 5)
+
+            ends = [await older() for _ in range(33)]
+            assert [isinstance(end, Value) for end in ends] == [True] * 32 + [False]
+            assert ends[-1] is CallEnd.BUSY
+            assert len(engine.asked) == 32
+            rig.state.store(UID)
+            assert isinstance(await older(), Value)
+
+    run(story())
