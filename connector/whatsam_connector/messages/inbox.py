@@ -32,7 +32,7 @@ from whatsam_connector.journal.payload import from_payload, to_payload
 from whatsam_connector.messages.batch import Batch, Context, Deferred, Recorded, TargetKey
 from whatsam_connector.messages.inbound import Finding, Made, Owner, Wants, assemble, needs, translate
 from whatsam_connector.messages.inbound.names import bare, phone_of
-from whatsam_connector.messages.inbound.naming import named, unnamed
+from whatsam_connector.messages.inbound.naming import named, opened, unnamed
 from whatsam_connector.messages.inbound.pieces import pieces
 from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.known import KnownContacts
@@ -231,8 +231,9 @@ class Inbox:
             self._behind = False
 
     async def _store(self, entries: Sequence[Entry]) -> None:
-        records = await self._named([entry.record for entry in entries])
+        records = await self._named([opened(entry.record) for entry in entries])
         findings = [self._finding(record) for record in records]
+        del records  # a history that was parsed is large
         for entry, finding in zip(entries, findings, strict=True):
             self._ask(entry.record)
             if finding.aside is not None:
@@ -260,7 +261,7 @@ class Inbox:
         if asked:
             self._contacts.answer(asked, await self._sink.phones(self._owner.session, asked), now)
         phones = self._contacts.phones(lids)
-        return [named(record, phones) for record in records]
+        return [named(record, phones) for record in records] if phones else list(records)
 
     def _finding(self, record: JournalRecord | UnknownRecord) -> Finding:
         try:

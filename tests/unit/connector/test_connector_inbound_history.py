@@ -3,15 +3,17 @@
 import hashlib
 from typing import Any
 
+import pytest
 from connector_inbound_kit import ADA, ADA_LID, BOB, BOB_LID, GROUP, OWN, OWNER, START, Table, take_over, text
 from hypothesis import given
 from hypothesis import strategies as st
 from neonize.proto.waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync
 
+from whatsam_connector.content.schema import parse
 from whatsam_connector.journal import InboundHistory
 from whatsam_connector.messages.batch import Batch
-from whatsam_connector.messages.inbound import Finding, Wants, translate
-from whatsam_connector.messages.inbound.naming import named, unnamed
+from whatsam_connector.messages.inbound import Finding, Wants, history, translate
+from whatsam_connector.messages.inbound.naming import named, opened, unnamed
 from whatsam_connector.messages.inbound.pieces import pieces
 
 CONTACT = f"{ADA}@s.whatsapp.net"
@@ -81,6 +83,23 @@ def test_a_number_that_was_learnt_before_names_the_chat() -> None:
     assert [chat.contact for chat in said(known).chats] == [CONTACT, f"{BOB}@s.whatsapp.net", GROUP]
     assert named(record, {}) == record
     assert unnamed(InboundHistory("event-1", 1, 1, b"\xff")) == ()
+
+
+def test_a_part_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def counted(data: bytes, kind: Any) -> Any:
+        parsed.append(data)
+        return parse(data, kind)
+
+    monkeypatch.setattr(history, "parse", counted)
+    record = sync({"ID": ADA_LID, "messages": [info("A", ADA_LID, message={"conversation": "x"})]})
+    part = opened(record)
+    (lid,) = unnamed(part)
+    finding = translate(named(part, {lid: ADA}), OWNER, WANTS)
+    assert [row.contact for row in finding.messages] == [CONTACT]
+    assert parsed == [record.data]
+    assert finding == translate(named(record, {lid: ADA}), OWNER, WANTS)
 
 
 def test_events_only_when_asked() -> None:

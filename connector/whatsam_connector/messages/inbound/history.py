@@ -5,7 +5,7 @@ made of chat and message id, so a part that comes again changes nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,14 +62,35 @@ _STUBS: Final = {
 _MOST_PARAMETERS: Final = 256
 
 
-def history(record: InboundHistory, owner: Owner, wants: Wants) -> Finding:
-    """What a part of the history says."""
+@dataclass(frozen=True, slots=True)
+class ReadHistory(InboundHistory):
+    """A part that is parsed, so that nobody parses it again."""
+
+    sync: Any
+    """The part; None when it is malformed."""
+    numbers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """People by LID whose number the part does not tell."""
+
+
+def read(record: InboundHistory) -> ReadHistory:
+    """The part, parsed if it was not yet."""
+    if isinstance(record, ReadHistory):
+        return record
     try:
         sync = parse(record.data, HistorySync)
     except MalformedMessage:
+        sync = None
+    return ReadHistory(record.event_id, record.part, record.parts, record.data, sync)
+
+
+def history(record: InboundHistory, owner: Owner, wants: Wants) -> Finding:
+    """What a part of the history says."""
+    part = read(record)
+    sync = part.sync
+    if sync is None:
         return Finding("malformed", aside="malformed history")
     finding = Finding("history")
-    phones = {string(pair.lidJID): string(pair.pnJID) for pair in sync.phoneNumberToLidMappings}
+    phones = {string(pair.lidJID): string(pair.pnJID) for pair in sync.phoneNumberToLidMappings} | dict(part.numbers)
     for lid, number in phones.items():
         _know(finding, bare(lid), phone_of(bare(number)), None)
     for known in sync.pushnames:
@@ -82,9 +103,8 @@ def history(record: InboundHistory, owner: Owner, wants: Wants) -> Finding:
 
 def nameless(record: InboundHistory) -> tuple[str, ...]:
     """LIDs of chats whose number the part does not tell: a phone that is asked for more of a chat may leave it out."""
-    try:
-        sync = parse(record.data, HistorySync)
-    except MalformedMessage:
+    sync = read(record).sync
+    if sync is None:
         return ()
     told = {bare(string(pair.lidJID)) for pair in sync.phoneNumberToLidMappings}
     jids = [bare(string(part.ID)) for part in sync.conversations if phone_of(bare(string(part.pnJID))) is None]
@@ -92,10 +112,10 @@ def nameless(record: InboundHistory) -> tuple[str, ...]:
 
 
 def with_numbers(record: InboundHistory, phones: Mapping[str, str]) -> InboundHistory:
-    """The part with numbers (by LID) that it does not tell."""
-    pairs = [{"lidJID": lid, "pnJID": person(lid, phone)} for lid, phone in sorted(phones.items())]
-    more = HistorySync(phoneNumberToLidMappings=pairs).SerializeToString()
-    return replace(record, data=record.data + more)  # one protobuf behind another is both of them
+    """The part with those of the numbers (by LID) that it does not tell."""
+    part = read(record)
+    known = {lid: person(lid, phones[lid]) for lid in nameless(part) if lid in phones}
+    return replace(part, numbers=known) if known else record
 
 
 def _conversation(finding: Finding, part: Any, phones: dict[str, str], owner: Owner, wants: Wants) -> None:

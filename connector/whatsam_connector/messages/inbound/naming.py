@@ -24,6 +24,11 @@ from whatsam_connector.messages.inbound.names import lid_of, person
 AnyRecord = JournalRecord | UnknownRecord
 
 
+def opened(record: AnyRecord) -> AnyRecord:
+    """The record; a part of a history is parsed here, once for all that follows."""
+    return history.read(record) if isinstance(record, InboundHistory) else record
+
+
 def unnamed(record: AnyRecord) -> tuple[str, ...]:
     """LIDs of people whose number the record does not tell."""
     match record:
@@ -56,7 +61,6 @@ def named(record: AnyRecord, phones: Mapping[str, str]) -> AnyRecord:
             phone = phones.get(subject(record))
             return record if phone is None else about(record, person(subject(record), phone))
         case InboundHistory():
-            known = {lid: phones[lid] for lid in history.nameless(record) if lid in phones}
-            return history.with_numbers(record, known) if known else record
+            return history.with_numbers(record, phones)
         case _:
             return record
