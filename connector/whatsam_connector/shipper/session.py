@@ -32,7 +32,7 @@ from whatsam_connector.shipper.protocol import (
 )
 from whatsam_connector.state.bases import Lineage, build, digest
 from whatsam_connector.state.errors import BaseDamaged, SnapshotBusy
-from whatsam_connector.state.snapshot import Contents, contents, data_version, open_reader, take
+from whatsam_connector.state.snapshot import Contents, contents, data_version, open_reader, shrink, take
 from whatsam_core.sessions_state import BaseRef, bases_of, key_object
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 
@@ -360,7 +360,7 @@ class SessionShipper:
 
 def _copy(connection: sqlite3.Connection) -> tuple[bytes, Contents, str]:
     image = take(connection)
-    connection.execute("PRAGMA shrink_memory")  # pages that it will hardly read again before they have changed
+    shrink(connection)
     return image, contents(image, thorough=False), digest(image)
 
 

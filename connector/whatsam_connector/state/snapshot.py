@@ -35,7 +35,7 @@ def open_reader(path: Path, *, engine_gone: bool) -> sqlite3.Connection:
     """
     mode = "rw" if engine_gone else "ro"
     # No word about the size of its cache: that would make it read the schema and keep it. Copies are its only work, and
-    # whoever makes one lets go of the pages afterwards (`PRAGMA shrink_memory`).
+    # whoever makes one lets go of the pages afterwards (`shrink`).
     return sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None, check_same_thread=False
     )
@@ -43,7 +43,14 @@ def open_reader(path: Path, *, engine_gone: bool) -> sqlite3.Connection:
 
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that differs from the last call's when another connection committed in between."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+    version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+    shrink(connection)  # the question alone makes SQLite keep 80 KiB for pages that it will not read
+    return version
+
+
+def shrink(connection: sqlite3.Connection) -> None:
+    """Let go of all pages: those of an idle session will hardly be read again before they have changed. 4 us."""
+    connection.execute("PRAGMA shrink_memory")
 
 
 def take(connection: sqlite3.Connection, limit: float = LOCKED_LIMIT) -> bytes:
