@@ -78,7 +78,8 @@ class Calls:
         began = self._monotonic()
         try:
             with self._waiters.waiting(message) as waiting:
-                runner.outbox.wake()
+                if not waiting.told:
+                    runner.outbox.wake(message)
                 # Nearly all messages leave within this, and whoever settles one knows the whole answer.
                 if not runner.state.may_send or not await waiting.wait(min(wait, _WITHOUT_A_LOOK)):
                     view = await self._rows.view(runner.key, message)

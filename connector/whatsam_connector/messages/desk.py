@@ -40,6 +40,8 @@ class Claim:
     """Claimed, in their order: they are `sending` from now on. `attempts` counts those before."""
     head: OutRow | None = None
     """With no row claimed: the head of the line, which is not free (`sending` or `uncertain`). None: no open row."""
+    more: bool = True
+    """Whether the line may go on behind these rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,24 @@
 A message is claimed in the database before the engine sees it, and settled there after the engine has answered.
 Whatever ends in between (engine, worker, database) leaves a row that says so; `rules` decides what becomes of it.
 
-For speed a short run of rows is claimed at once, and a result is written while the next message is under way. Neither
-weakens the promise: a row that never reached the engine is put back, by this outbox when it can, else by its successor
-after a wait; and no further message goes to the engine while more than one result is not written.
+For speed a short run of rows is claimed at once, the next run while the last message of this one is under way (`taking`),
+and a result is written while the next message is under way (`results`). None of this weakens the promise: a row that
+never reached the engine is put back, by this outbox when it can, else by its successor after a wait; and no further
+message goes to the engine while more than one result is not written. `passage` is a row's way through the engine.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
 from whatsam_connector.clock import Clock
-from whatsam_connector.engine.protocol import Capabilities
 from whatsam_connector.errors import DatabaseUnavailable
-from whatsam_connector.messages.desk import Claim, Desk, Wish
-from whatsam_connector.messages.prepared import MessagePreparer, PreparationFailed, PreparedMessage, Uploader
+from whatsam_connector.messages.desk import Desk
+from whatsam_connector.messages.passage import REFUSED_PAUSE, Passage, Sender, Went
+from whatsam_connector.messages.prepared import MessagePreparer, PreparationFailed, PreparedMessage
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_connector.messages.results import Results, SettledRows
 from whatsam_connector.messages.rules import (
@@ -30,54 +30,27 @@ from whatsam_connector.messages.rules import (
     OutRow,
     OutStatus,
     Receipt,
-    Refusal,
     judge,
-    judge_refusal,
-    run_length,
 )
+from whatsam_connector.messages.taking import TakenRows, Taking
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.state import CreditVerdict, SendCredit
-from whatsam_connector.supervision.errors import EngineGone, EngineRefused, EngineUncertain
-from whatsam_connector.supervision.outgoing import OutgoingMessage, SendResult
-from whatsam_core import tracing
 from whatsam_core.logging import get_logger
 from whatsam_core.resources.session import Pacing, UncertainSends
 
 _log = get_logger(__name__)
 
-_SEND_TIMEOUT = 80.0
-"""Seconds; neonize itself gives up waiting for WhatsApp after 75."""
 _DATABASE_RETRY = 1.0
-_REFUSED_PAUSE = 1.0
-"""Seconds before a message that could not leave just now is tried again."""
 _REPLICA_LOOK = 2.0
 """Seconds after which the credit is asked again without being told."""
 _HOLD = 1.0
 """Seconds for which claimed rows are kept in hand while the store catches up; then they are put back."""
-_PREPARATION_LIMIT = 300.0
-"""Seconds after which a preparation is given up: the messages behind it have waited long enough."""
 
 
-class OutgoingRows(SettledRows, Protocol):
+class OutgoingRows(SettledRows, TakenRows, Protocol):
     """The session's rows. Every call may raise `DatabaseUnavailable`."""
 
     async def head(self, session: str) -> OutRow | None: ...
-    async def claim(self, session: str, message: UUID, *, epoch: int, boot: str) -> bool: ...
-    async def put_back_lost(self, session: str, *, epoch: int, boot: str, besides: list[UUID]) -> int: ...
-    async def mark_uncertain(self, session: str, message: UUID | None = None) -> int: ...
-
-
-class Sender(Uploader, Protocol):
-    """The engine, as the outbox uses it."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do; for the outbox: whether it takes message ids."""
-        ...
-
-    async def send(self, uid: str, message: OutgoingMessage, timeout: float) -> SendResult:
-        """Raises `EngineRefused`, `EngineUncertain` or `EngineGone`."""
-        ...
 
 
 class Outbox:
@@ -107,11 +80,7 @@ class Outbox:
         `hurry` asks for the session's state to be stored now rather than at the next look.
         """
         self._session = session
-        self._uid = uid
-        self._epoch = epoch
-        self._boot = boot
         self._rows = rows
-        self._desk = desk
         self._receipts = receipts
         self._credit = credit
         self._clock = clock
@@ -122,17 +91,32 @@ class Outbox:
         self._results = Results(
             session=session, rows=rows, desk=desk, receipts=receipts, waiters=waiters, late=late, count=count
         )
+        self._taking = Taking(
+            session=session, epoch=epoch, boot=boot, rows=rows, desk=desk, credit=credit, results=self._results
+        )
+        self._passage = Passage(
+            session=session,
+            uid=uid,
+            rows=rows,
+            preparer=preparer,
+            results=self._results,
+            credit=credit,
+            clock=clock,
+            count=count,
+        )
         self._send_again = True
         self._engine: Sender | None = None
+        self._sending: Sender | None = None
+        """The engine that has the last row in hand just now."""
         self._receipts_from = 0.0
         self._wants_replica = False
         self._asked_for_replica = False
-        self._claims = _Claims.OF_OTHERS
+        self._run: deque[OutRow] = deque()
+        """Rows in hand, that under way first."""
         self._wake = asyncio.Event()
         self._credited = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._preparing: asyncio.Task[PreparedMessage] | None = None
 
     def link(self, engine: Sender) -> None:
         """Messages may go to this engine from now on: logged in, offline queue read."""
@@ -145,20 +129,20 @@ class Outbox:
         """No message is given to an engine from now on; one that is under way goes on."""
         self._engine = None
         self._credited.set()
-        if self._preparing is not None:
-            self._preparing.cancel()
+        self._passage.interrupt()
 
-    def pace(self, pacing: Pacing) -> None:
-        """How fast messages leave from now on."""
+    def want(self, pacing: Pacing, uncertain: UncertainSends) -> None:
+        """From now on: how fast messages leave, and what becomes of those that may have been sent or not."""
         self._preparer.pace(pacing)
+        self._send_again = uncertain is UncertainSends.SEND_AGAIN
 
-    def uncertain_sends(self, wanted: UncertainSends) -> None:
-        """What becomes of messages of which nobody can know whether they were sent."""
-        self._send_again = wanted is UncertainSends.SEND_AGAIN
-
-    def wake(self) -> None:
-        """Something may be possible that was not: a new row, a receipt."""
+    def wake(self, message: UUID | None = None) -> None:
+        """Something may be possible that was not: a new row, a receipt. `message`: the row, if it is that."""
+        if message is not None and (message in self._results.unwritten or any(r.id == message for r in self._run)):
+            return  # found already
         self._wake.set()
+        if self._sending is not None:
+            self._look_ahead(self._sending)
 
     def replicated(self, covered: float) -> None:
         """The store has everything that was written before `covered` (CLOCK_MONOTONIC)."""
@@ -214,6 +198,7 @@ class Outbox:
                     await self._rest(pause)
         finally:
             self._results.cancel()
+            self._taking.cancel()
 
     async def _rest(self, pause: float | None) -> None:
         try:
@@ -226,50 +211,24 @@ class Outbox:
 
     async def _turn(self) -> float | None:
         """One look at the line. Seconds to wait for the next; None: until somebody wakes us."""
-        await self._recover()
+        if await self._taking.recover():
+            self._uncertain()
         engine = self._engine
         if engine is not None and self._may_work() and self._credit.may_send() is CreditVerdict.SEND:
-            claim = await self._claim(own_ids=engine.capabilities.own_message_ids)
+            claim = await self._taking.next(own_ids=engine.capabilities.own_message_ids)
             if claim.rows:
                 self._idle.clear()
+                self._run.extend(claim.rows)
                 try:
-                    return await self._work_off(engine, deque(claim.rows))
+                    return await self._work_off(engine, self._run)
                 finally:
+                    self._run.clear()
                     self._idle.set()
             head = claim.head
         else:
             await self._results.all_written()
             head = await self._rows.head(self._session)
         return await self._judge(head)
-
-    async def _recover(self) -> None:
-        """Before the first claim, and after one whose answer was lost: rows that only look as if they were in hand."""
-        match self._claims:
-            case _Claims.KNOWN:
-                return
-            case _Claims.OF_OTHERS:
-                # Whoever had them in hand is gone: this session has one holder, and that is this outbox from now on.
-                if await self._rows.mark_uncertain(self._session):
-                    self._uncertain()
-            case _Claims.LOST:
-                # Every row that went to an engine is written or among the unwritten: the others never left.
-                besides = list(self._results.unwritten)
-                await self._rows.put_back_lost(self._session, epoch=self._epoch, boot=self._boot, besides=besides)
-        self._claims = _Claims.KNOWN
-
-    async def _claim(self, *, own_ids: bool) -> Claim:
-        wish = Wish(
-            session=self._session,
-            epoch=self._epoch,
-            boot=self._boot,
-            most=run_length(self._credit.room),
-            own_ids=own_ids,
-            in_hand=self._results.unwritten,
-        )
-        self._claims = _Claims.LOST
-        claim = await self._desk.claim(wish)
-        self._claims = _Claims.KNOWN
-        return claim
 
     async def _judge(self, head: OutRow | None) -> float | None:
         """What becomes of a head that was not claimed."""
@@ -307,13 +266,14 @@ class Outbox:
         return 0.0
 
     def _line(self, head: OutRow | None) -> Line:
+        own_id = head is not None and self._own_id(head)
         uncertain = head is not None and head.status is OutStatus.UNCERTAIN
         return Line(
             linked=self._engine is not None and self._may_work(),
             listened_for=self._listened_for(),
             credit=self._credit.may_send(),
-            receipt=self._receipts.settles(head, own_id=self._own_id(head)) if head is not None and uncertain else None,
-            own_id=head is not None and self._own_id(head),
+            receipt=self._receipts.settles(head, own_id=own_id) if head is not None and uncertain else None,
+            own_id=own_id,
             send_again=self._send_again,
         )
 
@@ -330,34 +290,77 @@ class Outbox:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    async def _work_off(self, engine: Sender, run: deque[OutRow]) -> float:
-        """Send claimed rows in their order; whatever does not leave is put back. Seconds until the next look."""
-        pause = 0.0
-        while run:
+    async def _work_off(self, engine: Sender, run: deque[OutRow]) -> float | None:
+        """Send claimed rows in their order; whatever does not leave is put back. As `_turn`."""
+        while run or self._taking.looking_ahead:
+            if not run:
+                run.extend(await self._taking.came())
+                continue
             # The answer of the database may have taken a while: a stale worker must not send what it has claimed.
             if not await self._may_go_on(engine):
-                pause = _REFUSED_PAUSE
-                break
+                await self._give_back(run)
+                return REFUSED_PAUSE
+            row = run[0]
             try:
-                prepared = self._preparer.immediate(run[0])
+                prepared = self._preparer.immediate(row)
             except PreparationFailed as failed:
-                pause = await self._not_prepared(run[0], failed)
+                pause = await self._passage.not_prepared(row, failed)
                 if failed.retry_after is not None:
-                    break
+                    await self._give_back(run)
+                    return pause
                 run.popleft()
                 continue
             if prepared is None:
-                slow = run[0]
-                await self._results.put_back(run)
-                return await self._prepare_and_send(engine, slow)
-            went = await self._send(engine, run[0], prepared)
-            if went is not _Went.BACK:
+                await self._give_back(run)
+                return await self._prepare_and_send(engine, row)
+            went = await self._send(engine, row, prepared, last=len(run) == 1)
+            if went is not Went.BACK:
                 run.popleft()
-            if went is not _Went.ON:
-                pause = 0.0 if went is _Went.NOBODY_KNOWS else _REFUSED_PAUSE
-                break
+            if went is not Went.ON:
+                await self._give_back(run)
+                return 0.0 if went is Went.NOBODY_KNOWS else REFUSED_PAUSE
+        # Whoever adds a row says so: without a word there is nothing behind the end of the line.
+        return 0.0 if self._taking.more else None
+
+    async def _give_back(self, run: deque[OutRow]) -> None:
+        """What is in hand did not leave, and neither did what was claimed ahead."""
+        try:
+            run.extend(await self._taking.came())
+        except DatabaseUnavailable:
+            await self._results.put_back(run)
+            raise
         await self._results.put_back(run)
-        return pause
+        run.clear()
+
+    async def _send(self, engine: Sender, row: OutRow, prepared: PreparedMessage, *, last: bool) -> Went:
+        """One claimed row; while the `last` one in hand is under way, the next are claimed."""
+
+        def under_way() -> None:
+            if last:
+                self._sending = engine
+                self._look_ahead(engine)
+
+        try:
+            went = await self._passage.send(engine, row, prepared, under_way)
+        finally:
+            self._sending = None
+            if self._credit.running_short:
+                self._ask_for_replica()
+        if went is Went.NOBODY_KNOWS:
+            self._uncertain()
+        return went
+
+    def _look_ahead(self, engine: Sender) -> None:
+        """Claim the next rows, if there may be some, so that the engine need not wait for the database after this one.
+
+        Those behind the run may only be put back if it fails, as those of the run itself.
+        """
+        if self._taking.looking_ahead or not (self._wake.is_set() or self._taking.more):
+            return
+        if engine is self._engine and self._may_work() and self._credit.may_send() is CreditVerdict.SEND:
+            self._wake.clear()
+            in_hand = [row.id for row in self._run]
+            self._taking.look_ahead(in_hand, own_ids=engine.capabilities.own_message_ids)
 
     async def _may_go_on(self, engine: Sender) -> bool:
         """Whether the next claimed row may go to the engine now; waits a moment for the store and for the database."""
@@ -379,84 +382,16 @@ class Outbox:
         """A row that takes a while: it stays pending until it is ready, so a crash in between costs nothing."""
         await self._results.all_written()  # it may be about the message before it
         self._idle.set()
-        prepared = await self._prepare(engine, row)
+        prepared = await self._passage.prepare(engine, row)
         if not isinstance(prepared, PreparedMessage):
             return prepared
-        self._claims = _Claims.LOST
-        claimed = await self._rows.claim(self._session, row.id, epoch=self._epoch, boot=self._boot)
-        self._claims = _Claims.KNOWN
-        if not claimed:
+        if not await self._taking.one(row):
             return 0.0
         self._idle.clear()
-        went = await self._send(engine, row, prepared) if await self._may_go_on(engine) else _Went.BACK
-        if went is _Went.BACK:
+        went = await self._send(engine, row, prepared, last=False) if await self._may_go_on(engine) else Went.BACK
+        if went is Went.BACK:
             await self._results.put_back([row])
-        return _REFUSED_PAUSE if went in (_Went.BACK, _Went.LATER) else 0.0
-
-    async def _prepare(self, engine: Sender, row: OutRow) -> PreparedMessage | float:
-        """The message, or the seconds until the next look."""
-        self._preparing = asyncio.ensure_future(self._preparer.prepare(row, engine))
-        try:
-            async with asyncio.timeout(_PREPARATION_LIMIT):
-                with tracing.span("message.prepare", parent=row.trace, attributes={"message.type": row.type}):
-                    return await self._preparing
-        except PreparationFailed as failed:
-            return await self._not_prepared(row, failed)
-        except TimeoutError:
-            late = PreparationFailed("PreparationFailed", f"not ready after {_PREPARATION_LIMIT:.0f} s", None)
-            return await self._not_prepared(row, late)
-        except EngineGone:
-            return _REFUSED_PAUSE
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise
-            return _REFUSED_PAUSE  # the session was unlinked
-        finally:
-            self._preparing.cancel()
-            self._preparing = None
-
-    async def _not_prepared(self, row: OutRow, failed: PreparationFailed) -> float:
-        if failed.retry_after is not None:
-            return failed.retry_after
-        await self._results.fail(row, f"{failed.code}: {failed.message}")
-        return 0.0
-
-    async def _send(self, engine: Sender, row: OutRow, prepared: PreparedMessage) -> "_Went":
-        """One claimed row through the engine. `BACK` leaves it to the caller to put it back."""
-        own_id = row.wa_id if engine.capabilities.own_message_ids else None
-        message = OutgoingMessage(row_id=str(row.id), to=prepared.to, message=prepared.message, message_id=own_id)
-        self._credit.sending(row.id)
-        try:
-            with tracing.span("message.send", parent=row.trace, attributes={"message.type": row.type}):
-                result = await engine.send(self._uid, message, _SEND_TIMEOUT)
-        except EngineRefused as refused:
-            return await self._refused(row, refused.code, refused.message)
-        except EngineGone as gone:
-            return await self._refused(row, "EngineGone", str(gone))
-        except EngineUncertain:
-            await self._results.until_written(lambda: self._rows.mark_uncertain(self._session, row.id))
-            self._uncertain()
-            return _Went.NOBODY_KNOWS
-        finally:
-            self._credit.settled(row.id, self._clock.monotonic())
-            if self._credit.running_short:
-                self._ask_for_replica()
-        self._results.sent(row, result)
-        return _Went.ON
-
-    async def _refused(self, row: OutRow, code: str, message: str) -> "_Went":
-        match judge_refusal(code, row.attempts + 1):
-            case Refusal.PUT_BACK:
-                self._count("put_back")
-                return _Went.BACK
-            case Refusal.TRY_AGAIN:
-                await self._results.put_back([row], counted=True)
-                self._count("put_back")
-                return _Went.LATER
-            case Refusal.FAIL:
-                await self._results.fail(row, f"{code}: {message}")
-                return _Went.ON
+        return REFUSED_PAUSE if went in (Went.BACK, Went.LATER) else 0.0
 
     def _uncertain(self) -> None:
         self._count("uncertain")
@@ -467,20 +402,3 @@ class Outbox:
         if not self._asked_for_replica:
             self._asked_for_replica = True
             self._hurry()
-
-
-class _Claims(Enum):
-    """What is known about the session's rows that are `sending`."""
-
-    OF_OTHERS = "some may be of whoever held the session before: nobody works on those"
-    LOST = "a claim was asked for and its answer did not come: some may be claimed for us without our knowing"
-    KNOWN = "we know each that we have claimed"
-
-
-class _Went(Enum):
-    """What became of a claimed row, and with it of those behind."""
-
-    ON = "it is through, one way or the other: the next one"
-    BACK = "it did not leave: put it back with those behind it, and pause"
-    LATER = "it did not leave and is put back: put those behind it back, too, and pause"
-    NOBODY_KNOWS = "it is uncertain: put those behind it back, its fate comes first"

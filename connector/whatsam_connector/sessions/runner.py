@@ -106,8 +106,7 @@ class SessionRunner:
         )
         self._inbox, self.outbox = tools.mailroom.open(owner, self._places.journal, holder.epoch)
         self._inbox.named(session.status.jid or "")
-        self.outbox.pace(session.spec.pacing)
-        self.outbox.uncertain_sends(session.spec.uncertain_sends)
+        self.outbox.want(session.spec.pacing, session.spec.uncertain_sends)
         self._writer = StatusWriter(tools.objects, session, holder, tools.clock, self._lost, chance=tools.chance)
         self._inputs: asyncio.Queue[Input | _Forgotten | _Broken] = asyncio.Queue()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
@@ -132,8 +131,7 @@ class SessionRunner:
     def observe(self, session: WhatsAppSession) -> None:
         """The watch has a newer object of this session under this epoch."""
         self._writer.observe(session)
-        self.outbox.pace(session.spec.pacing)
-        self.outbox.uncertain_sends(session.spec.uncertain_sends)
+        self.outbox.want(session.spec.pacing, session.spec.uncertain_sends)
         before = self._inbox.owner
         self._inbox.want(wants_of(session.spec, self._tools.media_max_bytes))
         if self._inbox.owner != before and self._places.folder.is_dir():

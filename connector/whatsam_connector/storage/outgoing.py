@@ -6,8 +6,8 @@ each session's line; triggers keep it, and it tells in which month a row lies.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -76,7 +76,10 @@ with s as materialized (
 update messages as m set status = s.status, wa_id = s.wa_id, "timestamp" = coalesce(s.sent, now()), error = null,
     updated_at = now()
 from s where m.id = s.id and m.at = s.at and m.status in ('sending', 'uncertain')
+    and m.at >= $6::timestamptz and m.at <= $7::timestamptz
 """
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""Bounds that leave no month out."""
 
 
 class OutgoingMessages:
@@ -101,7 +104,7 @@ class OutgoingMessages:
         """The oldest open outgoing message."""
         async with self._database.statement() as connection:
             row = await connection.fetchrow(_HEAD, session)
-        return None if row is None else _open_row(row)
+        return None if row is None else _open_row(row, wa_id=row["wa_id"])
 
     async def claim_runs(self, wishes: Sequence[Wish]) -> list[Claim]:
         """For each wish the first rows of its session's line, as far as they are pending, taken in hand."""
@@ -121,7 +124,7 @@ class OutgoingMessages:
             lines[row["number"] - 1].append(row)
         claims: list[Claim] = []
         for wish, line in zip(wishes, lines, strict=True):
-            claim, strays = _claim_of(line)
+            claim, strays = _claim_of(line, wish.most)
             if strays:  # a stale holder claimed in the same moment: what lies behind its row is not ours to send yet
                 await self.put_back(wish.session, strays, counted=False)
             claims.append(claim)
@@ -178,12 +181,20 @@ class OutgoingMessages:
                 [one.wa_id for one in sent],
                 [one.status for one in sent],
                 [one.at for one in sent],
+                *_months(one.id for one in sent),
             )
 
     async def sent(self, session: str, message: UUID, *, wa_id: str, status: str, at: datetime | None) -> bool:
         """It was sent under this id; `status` is sent, or what a receipt says already."""
         async with self._database.transaction() as connection:
-            done = _count(await connection.execute(_SETTLE, [session], [message], [wa_id], [status], [at])) > 0
+            done = (
+                _count(
+                    await connection.execute(
+                        _SETTLE, [session], [message], [wa_id], [status], [at], *_months([message])
+                    )
+                )
+                > 0
+            )
             if done:
                 await apply_effect(connection, session, message)
             return done
@@ -213,21 +224,31 @@ class OutgoingMessages:
             return _count(await connection.execute(query, *values))
 
 
+def _months(messages: Iterable[UUID]) -> tuple[datetime, datetime]:
+    """From when to when these rows lie: PostgreSQL then prepares the update of their months only, not of every one."""
+    moments = [at_of(message) for message in messages]
+    known = [moment for moment in moments if moment is not None]
+    # An id of the first schema tells no time.
+    return (min(known), max(known)) if len(known) == len(moments) and known else (_FIRST, _LAST)
+
+
 def _count(done: str) -> int:
     """Rows that a statement has changed, from PostgreSQL's word for it (`UPDATE 3`)."""
     return int(done.rpartition(" ")[2])
 
 
-def _claim_of(line: Sequence[asyncpg.Record]) -> tuple[Claim, list[UUID]]:
+def _claim_of(line: Sequence[asyncpg.Record], most: int) -> tuple[Claim, list[UUID]]:
     """What was claimed without a gap, and what was claimed behind one."""
     count = next((number for number, row in enumerate(line) if not row["claimed"]), len(line))
     strays = [row["id"] for row in line[count:] if row["claimed"]]
+    more = count < len(line) or len(line) == most
     if count:
-        return Claim(rows=tuple(_open_row(row, row["fixed_id"]) for row in line[:count])), strays
-    return Claim(head=_open_row(line[0]) if line else None), strays
+        rows = tuple(_open_row(row, wa_id=row["fixed_id"]) for row in line[:count])
+        return Claim(rows=rows, more=more), strays
+    return Claim(head=_open_row(line[0], wa_id=line[0]["wa_id"]) if line else None, more=more), strays
 
 
-def _open_row(row: asyncpg.Record, fixed_id: str | None = None) -> OutRow:
+def _open_row(row: asyncpg.Record, *, wa_id: str | None) -> OutRow:
     body = row["body"]
     parsed = json.loads(body) if isinstance(body, str) else body
     return OutRow(
@@ -238,7 +259,7 @@ def _open_row(row: asyncpg.Record, fixed_id: str | None = None) -> OutRow:
         status=OutStatus(row["status"]),
         attempts=row["attempts"],
         claimed_at=row["updated_at"],
-        wa_id=fixed_id or row["wa_id"],
+        wa_id=wa_id,
         ephemeral_seconds=row["ephemeral"] or 0,
         trace=row["trace"],
     )

@@ -74,7 +74,9 @@ class FakeRows:
             count = next((number for number, row in enumerate(line) if row.status != "pending"), len(line))
             for row in line[:count]:
                 row.wa_id = f"OWN-{row.id}" if wish.own_ids else row.wa_id
-            claims.append(Claim(tuple(_out(row) for row in line[:count]), None if count or not line else _out(line[0])))
+            more = count < len(line) or len(line) == wish.most
+            head = None if count or not line else _out(line[0])
+            claims.append(Claim(tuple(_out(row) for row in line[:count]), head, more))
             for row in line[:count]:
                 self._take(row, wish.epoch)
         if self.after_claim is not None and any(claim.rows for claim in claims):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from whatsam_connector.content import schema
 from whatsam_connector.engine.protocol import Capabilities
 from whatsam_connector.errors import DatabaseUnavailable
-from whatsam_connector.messages.desk import Desk, SentRow
+from whatsam_connector.messages.desk import Claim, Desk, SentRow, Wish
 from whatsam_connector.messages.outbox import Outbox
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_connector.messages.rules import LONGEST_RUN, UNCERTAIN_WAIT, Receipt
@@ -60,6 +60,8 @@ class Engine:
     ids: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """The ids under which WhatsApp got each text."""
     busy: int = 0
+    begun: Callable[[], None] = lambda: None
+    """Called when it gets a message."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -69,6 +71,7 @@ class Engine:
         text = schema.parse(message.message).conversation
         self.busy += 1
         assert self.busy == 1, "one send at a time"
+        self.begun()
         try:
             match self.events.step():
                 case "before":
@@ -103,6 +106,13 @@ class Table(FakeRows):
         self.settling = settling
         """Seconds that a settlement takes: sends overtake it."""
         self.after_statement = self._after
+        self.claims: list[bool] = []
+        """For each claim: whether an engine was busy when it was made."""
+        self.engine: Engine | None = None
+
+    async def claim_runs(self, wishes: Sequence[Wish]) -> list[Claim]:
+        self.claims.append(self.engine is not None and self.engine.busy > 0)
+        return await super().claim_runs(wishes)
 
     async def settle(self, sent: Sequence[SentRow]) -> None:
         await asyncio.sleep(self.settling)
@@ -160,10 +170,21 @@ def outbox(
     return made
 
 
-async def live(table: Table, epoch: int, engine: Engine, preparing: FakePreparing) -> bool:
-    """One worker until all is settled, or it is dead. Whether it got through."""
+async def live(
+    table: Table, epoch: int, engine: Engine, preparing: FakePreparing, coming: list[str] | None = None
+) -> bool:
+    """One worker until all is settled, or it is dead. Whether it got through.
+
+    With each message that the engine gets, one of those that are `coming` is written, and announced.
+    """
     credit = SendCredit()
     box = outbox(table, epoch, engine, credit, preparing)
+
+    def come() -> None:
+        if coming:
+            box.wake(table.add(f"message {len(table.rows)}", type=coming.pop(0)).id)
+
+    engine.begun = come
     box.replicated(VirtualClock().monotonic())
     working = asyncio.create_task(box.run())
 
@@ -191,19 +212,21 @@ async def live(table: Table, epoch: int, engine: Engine, preparing: FakePreparin
 
 
 def play(
-    kinds: list[str], at: int, what: str, settling: float = 0.0, *, own_ids: bool = False
+    kinds: list[str], at: int, what: str, settling: float = 0.0, *, own_ids: bool = False, later: int = 0
 ) -> tuple[Table, Engine, Events]:
-    """A line of messages, and one thing that goes wrong at step `at`."""
+    """A line of messages, and one thing that goes wrong at step `at`. `later`: come while others are under way."""
     events = Events(at, what)
     table, engine = Table(events, settling), Engine(events, own_ids)
+    table.engine = engine
 
     async def story() -> None:
         for number, kind in enumerate(kinds):
             table.add(f"message {number}", type=kind)
+        coming = ["text"] * later
         preparing = FakePreparing(seconds=0.3)
         for epoch in range(1, 4):
             engine.busy = 0
-            if await live(table, epoch, engine, preparing):
+            if await live(table, epoch, engine, preparing, coming):
                 return
         raise AssertionError(f"nobody got through: {[row.status for row in table.rows]}")
 
@@ -232,11 +255,12 @@ def check(table: Table, engine: Engine, events: Events) -> None:
     what=st.sampled_from(["before", "after", "lost", "refused", "uncertain", "taken"]),
     settling=st.sampled_from([0.0, 0.02, 0.3]),
     own_ids=st.booleans(),
+    later=st.integers(0, 6),
 )
 def test_nothing_is_lost_or_doubled_whatever_ends_when(
-    kinds: list[str], at: int, what: str, settling: float, own_ids: bool
+    kinds: list[str], at: int, what: str, settling: float, own_ids: bool, later: int
 ) -> None:
-    check(*play(kinds, at, what, settling, own_ids=own_ids))
+    check(*play(kinds, at, what, settling, own_ids=own_ids, later=later))
 
 
 @pytest.mark.parametrize("own_ids", [False, True])
@@ -246,6 +270,21 @@ def test_every_step_of_a_full_run(what: str, settling: float, own_ids: bool) -> 
     _table, _engine, events = play(kinds, -1, "", settling, own_ids=own_ids)
     for at in range(events.count):
         check(*play(kinds, at, what, settling, own_ids=own_ids))
+
+
+@pytest.mark.parametrize("what", ["before", "after", "lost", "refused", "uncertain", "taken"])
+def test_every_step_while_messages_come_one_by_one(what: str) -> None:
+    _table, _engine, events = play(["text"], -1, "", later=4)
+    for at in range(events.count):
+        check(*play(["text"], at, what, later=4))
+
+
+def test_the_next_message_is_claimed_while_the_last_one_is_with_the_engine() -> None:
+    table, engine, _events = play(["text"], -1, "")
+    assert table.claims == [False], "one claim for one message: nobody said that there was more"
+    table, engine, _events = play(["text"], -1, "", later=2)
+    assert engine.taken == ["message 0", "message 1", "message 2"]
+    assert table.claims == [False, True, True], "the engine is busy while the next one is claimed"
 
 
 def test_an_id_of_its_own_ends_an_uncertain_message_without_a_wait() -> None:
