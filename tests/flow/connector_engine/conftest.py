@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from connector_engine_fixtures import engine_simulator, engines, program
 from connector_engine_rig import Rig
 from connector_engines import Engine, Kind
 
+from bench.engines import Account, Engines
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.process import SimulatorProcess
+
+__all__ = ["engine_simulator", "engines", "program"]  # fixtures
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,12 +33,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         assert only.kwargs["reason"], "why not for the other one?"
         kinds = [Kind(only.args[0])]
     metafunc.parametrize("engine", kinds, ids=[kind.value for kind in kinds], indirect=True)
-
-
-@pytest.fixture(scope="session")
-def engine_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(tmp_path_factory.mktemp("simulator")) as process:
-        yield process
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +80,23 @@ async def rig(engine_simulator: SimulatorProcess, engine: Engine, tmp_path: Path
 def rig_environment(engine_simulator: SimulatorProcess) -> dict[str, str]:
     """What sends an engine to the simulator."""
     return hook_environment(engine_simulator.info)
+
+
+@pytest.fixture
+def contact(engines: Engines, new_number: Callable[[], str]) -> str:
+    """Somebody who writes to the accounts of `engines`."""
+    number = new_number()
+    engines.simulator.contact(number)
+    return number
+
+
+@pytest.fixture
+def new_account(new_number: Callable[[], str], tmp_path: Path) -> Callable[..., Account]:
+    """Makes an account for `engines`, in the test's folder or in another one."""
+
+    def make(place: Path = tmp_path) -> Account:
+        number = new_number()
+        (place / number).mkdir()
+        return Account(number, place / number)
+
+    return make

@@ -7,40 +7,19 @@ import asyncio
 import os
 import random
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from connector_engine_losses import ids, until
 
-from bench.engines import LIMIT, Account, Disk, Engines, cut_power, running_engines
+from bench.engines import Account, Disk, Engines, cut_power
 from whatsam_connector.engine.events import ConnectFailure, JournalFull
 from whatsam_connector.journal import Limits
 from whatsam_connector.supervision import ExitReason
-from whatsam_local.programs import engine_with_faulty_files
-from whatsam_simulator.environment import hook_environment
-from whatsam_simulator.process import SimulatorProcess
 
 SMALL_DISK = 16 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def program() -> list[str]:
-    return [str(engine_with_faulty_files())]
-
-
-@pytest.fixture
-async def engines(engine_simulator: SimulatorProcess, tmp_path: Path) -> AsyncIterator[Engines]:
-    environment = hook_environment(engine_simulator.info)
-    async with running_engines(engine_simulator.client, environment, tmp_path / "run") as running:
-        yield running
-
-
-@pytest.fixture
-def contact(engines: Engines, new_number: Callable[[], str]) -> str:
-    number = new_number()
-    engines.simulator.contact(number)
-    return number
 
 
 @pytest.fixture
@@ -59,21 +38,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def account_in(folder: Path, number: str) -> Account:
-    (folder / number).mkdir()
-    return Account(number, folder / number)
-
-
-def ids(account: Account) -> list[str]:
-    return [message.wa_id for message in account.messages()]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - another process works; nobody tells us
-            await asyncio.sleep(0.02)
 
 
 async def say(engines: Engines, sender: str, account: Account, count: int, size: int = 200) -> list[str]:
@@ -98,10 +62,10 @@ def fill(folder: Path) -> Path:
     ids=["no-space", "a-sync-that-fails-once"],
 )
 async def test_a_disk_that_refuses_ends_the_engine_and_nothing_is_lost(
-    engines: Engines, program: list[str], contact: str, new_number: Callable[[], str], tmp_path: Path, disk: Disk
+    engines: Engines, program: list[str], contact: str, new_account: Callable[..., Account], tmp_path: Path, disk: Disk
 ) -> None:
     """Two sessions: a disk that refuses one of them refuses all."""
-    accounts = [account_in(tmp_path, new_number()) for _ in range(2)]
+    accounts = [new_account() for _ in range(2)]
     await engines.pair(accounts, program)
     engine = await engines.connected(accounts, program, disk)
     said = [await say(engines, contact, account, 20) for account in accounts]
@@ -116,9 +80,9 @@ async def test_a_disk_that_refuses_ends_the_engine_and_nothing_is_lost(
 
 
 async def test_a_disk_that_is_nearly_full_is_told_before_it_is_full(
-    engines: Engines, program: list[str], contact: str, new_number: Callable[[], str], tmp_path: Path
+    engines: Engines, program: list[str], contact: str, new_account: Callable[..., Account], tmp_path: Path
 ) -> None:
-    account = account_in(tmp_path, new_number())
+    account = new_account()
     await engines.pair([account], program)
     account.limits = Limits(least_free_bytes=20_000)
     engine = await engines.connected([account], program, Disk(room=30_000))
@@ -134,10 +98,15 @@ async def test_a_disk_that_is_nearly_full_is_told_before_it_is_full(
 
 
 async def test_a_genuine_full_disk(
-    engines: Engines, program: list[str], contact: str, new_number: Callable[[], str], tmp_path: Path, small_disk: Path
+    engines: Engines,
+    program: list[str],
+    contact: str,
+    new_account: Callable[..., Account],
+    tmp_path: Path,
+    small_disk: Path,
 ) -> None:
     """The journal alone is on the small disk."""
-    account = account_in(tmp_path, new_number())
+    account = new_account()
     account.journal.symlink_to(small_disk, target_is_directory=True)
     await engines.pair([account], program)
     engine = await engines.connected([account], program)
@@ -154,11 +123,15 @@ async def test_a_genuine_full_disk(
 
 
 async def test_a_session_whose_own_file_has_no_room(
-    engines: Engines, program: list[str], contact: str, new_number: Callable[[], str], tmp_path: Path, small_disk: Path
+    engines: Engines,
+    program: list[str],
+    contact: str,
+    new_account: Callable[..., Account],
+    tmp_path: Path,
+    small_disk: Path,
 ) -> None:
     """A message whose keys cannot be written is not asked for again: it stays at WhatsApp."""
-    number = new_number()
-    account = account_in(small_disk, number)
+    account = new_account(small_disk)
     journal = tmp_path / "journal"
     journal.mkdir()
     account.journal.symlink_to(journal, target_is_directory=True)
@@ -179,9 +152,14 @@ async def test_a_session_whose_own_file_has_no_room(
 
 
 async def test_one_session_without_room_leaves_its_neighbour_alone(
-    engines: Engines, program: list[str], contact: str, new_number: Callable[[], str], tmp_path: Path, small_disk: Path
+    engines: Engines,
+    program: list[str],
+    contact: str,
+    new_account: Callable[..., Account],
+    tmp_path: Path,
+    small_disk: Path,
 ) -> None:
-    poor, rich = account_in(small_disk, new_number()), account_in(tmp_path, new_number())
+    poor, rich = new_account(small_disk), new_account()
     journal = tmp_path / "journal"
     journal.mkdir()
     poor.journal.symlink_to(journal, target_is_directory=True)

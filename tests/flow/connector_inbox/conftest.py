@@ -10,26 +10,24 @@ import pytest
 # The rigs of the neighbours: PostgreSQL, engines, the object store.
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("connector", "connector_engine", "connector_state")]
 
+from connector_engine_fixtures import engine_simulator, engines, program
 from connector_engine_rig import Rig
 from connector_engines import Engine, Kind
 from connector_inbox_rig import InboxRig
-from connector_postgres import empty, migrated_postgres
+from connector_postgres import database, migrated_postgres, sql
 from connector_state_weed import Weed, bucket_of, running_weed
 
+from whatsam_connector.storage.database import Database
 from whatsam_core.storage.objects import ObjectStore
 from whatsam_local.postgres import PostgresServer
 from whatsam_simulator.environment import hook_environment
 from whatsam_simulator.process import SimulatorProcess
 
-
-@pytest.fixture(scope="session")
-def inbox_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(tmp_path_factory.mktemp("simulator")) as process:
-        yield process
+__all__ = ["database", "engine_simulator", "engines", "program", "sql"]  # fixtures
 
 
 @pytest.fixture(scope="session")
-def inbox_postgres() -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     with migrated_postgres() as server:
         yield server
 
@@ -62,20 +60,18 @@ def kind() -> Kind:
 @pytest.fixture
 async def rig(
     kind: Kind,
-    inbox_simulator: SimulatorProcess,
-    inbox_postgres: PostgresServer,
+    engine_simulator: SimulatorProcess,
+    sql: asyncpg.Connection,
+    database: Database,
     objects: ObjectStore,
     new_number: Callable[[], str],
     tmp_path: Path,
 ) -> AsyncIterator[InboxRig]:
-    engines = Rig(inbox_simulator.client, Engine.of(kind), hook_environment(inbox_simulator.info), tmp_path)
-    sql = await asyncpg.connect(inbox_postgres.url)
-    await empty(sql)
-    made = InboxRig(engines, sql, inbox_postgres.url, objects, new_number(), new_number())
+    engines = Rig(engine_simulator.client, Engine.of(kind), hook_environment(engine_simulator.info), tmp_path)
+    made = InboxRig(engines, sql, database, objects, new_number(), new_number())
     try:
         yield made
     finally:
         await made.close()
         await engines.close()
-        await sql.close()
-        inbox_simulator.client.clear_faults()
+        engine_simulator.client.clear_faults()

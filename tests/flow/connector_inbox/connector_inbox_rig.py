@@ -35,7 +35,7 @@ class InboxRig:
     """One session. `own` is the number behind it, `ada` a contact."""
 
     def __init__(
-        self, engines: Rig, sql: asyncpg.Connection, url: str, objects: ObjectStore, own: str, ada: str
+        self, engines: Rig, sql: asyncpg.Connection, database: Database, objects: ObjectStore, own: str, ada: str
     ) -> None:
         self.engines = engines
         self.simulator = engines.simulator
@@ -48,7 +48,7 @@ class InboxRig:
         self.account: Account
         self.running: Running
         self.inbox: Inbox
-        self._database = Database(url)
+        self._database = database
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, wants: Wants | None = None) -> None:
@@ -72,7 +72,6 @@ class InboxRig:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._database.close()
 
     async def do(self, action: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Let somebody in the simulator do something."""

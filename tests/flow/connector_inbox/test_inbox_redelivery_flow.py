@@ -1,49 +1,20 @@
 """What WhatsApp delivers again, because an engine died between keeping and acknowledging, is one row all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from connector_postgres import empty
+from connector_engine_losses import NEVER
 
-from bench.engines import LIMIT, Account, Disk, Engines, running_engines
+from bench.engines import LIMIT, Account, Disk, Engines
 from whatsam_connector.messages.inbox import Inbox
 from whatsam_connector.messages.inbox_owner import InboxOwner
 from whatsam_connector.messages.receipts import UnknownReceipts
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
-from whatsam_local.postgres import PostgresServer
-from whatsam_local.programs import engine_with_faulty_files
-from whatsam_simulator.environment import hook_environment
-from whatsam_simulator.process import SimulatorProcess
-
-NEVER = 600_000
-"""Milliseconds: longer than any test."""
-
-
-@pytest.fixture
-async def engines(inbox_simulator: SimulatorProcess, tmp_path: Path) -> AsyncIterator[Engines]:
-    environment = hook_environment(inbox_simulator.info)
-    async with running_engines(inbox_simulator.client, environment, tmp_path / "run") as running:
-        yield running
-
-
-@pytest.fixture
-async def sql(inbox_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(inbox_postgres.url)
-    await empty(connection)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def database(inbox_postgres: PostgresServer) -> AsyncIterator[Database]:
-    opened = Database(inbox_postgres.url)
-    yield opened
-    await opened.close()
 
 
 async def copies(account: Account, wa_id: str, count: int) -> list[str]:
@@ -62,6 +33,7 @@ async def test_a_message_that_comes_again_after_a_kill_is_one_row(
     engines: Engines,
     sql: asyncpg.Connection,
     database: Database,
+    program: list[str],
     new_number: Callable[[], str],
     tmp_path: Path,
     *,
@@ -70,7 +42,6 @@ async def test_a_message_that_comes_again_after_a_kill_is_one_row(
 ) -> None:
     account, contact, simulator = Account(new_number(), tmp_path, str(uuid4())), new_number(), engines.simulator
     simulator.contact(contact)
-    program = [str(engine_with_faulty_files())]
     await engines.pair([account], program)
     chat = f"{simulator.create_group(contact, [account.number]).id}@g.us" if group else account.number
     session = f"whatsam/{uuid4().hex[:8]}"
