@@ -1,6 +1,6 @@
 """Engine processes and the accounts that they run, without a cluster: started, killed, and robbed of power.
 
-For `bench.losses` and for tests of what an engine loses.
+For `bench.losses` and for the flow tests of engines.
 """
 
 import asyncio
@@ -68,8 +68,7 @@ class Account:
     def journal(self) -> Path:
         return self.folder / "journal"
 
-    def session(self) -> EngineSession:
-        pairing = None if self.jid else PairingRequest("QR")
+    def session(self, pairing: PairingRequest | None = None) -> EngineSession:
         return EngineSession(self.uid, self.database, self.journal, self.jid, pairing, limits=self.limits)
 
     def messages(self) -> list[InboundMessage]:
@@ -134,7 +133,7 @@ class Engines:
         """Start them in one process; does not wait for their connections."""
         engine = Engine()
         engine.process = await EngineProcess.spawn(
-            [account.session() for account in accounts],
+            [account.session(None if account.jid else PairingRequest("QR")) for account in accounts],
             environment={**self._environment, **(disk or Disk()).environment()},
             run_dir=self._run_dir,
             deadline=boottime() + _FENCE,

@@ -4,14 +4,13 @@ import asyncio
 import os
 import select
 import signal
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from connector_engines import Engine
 
+from bench.engines import Account
 from whatsam_connector.content.building import plain_text
 from whatsam_connector.engine.events import EngineEvent
 from whatsam_connector.fence import boottime
@@ -36,27 +35,6 @@ FAR = 3600.0
 """A hard fence that no test reaches unless it wants to."""
 
 Event = TypeVar("Event", bound=EngineEvent)
-
-
-@dataclass
-class Account:
-    """A session of a test with the phone behind it."""
-
-    number: str
-    folder: Path
-    uid: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    jid: str | None = None
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "session.db"
-
-    @property
-    def journal(self) -> Path:
-        return self.folder / "journal"
-
-    def session(self, pairing: PairingRequest | None = None) -> EngineSession:
-        return EngineSession(self.uid, self.database, self.journal, self.jid, pairing)
 
 
 class Running:
