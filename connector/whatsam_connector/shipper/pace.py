@@ -17,8 +17,10 @@ def retry_after(failures: int) -> float:
 
 LOOK_ANYWAY: Final = 10.0
 """A database is asked after this time even when its file does not look changed, which no writer of ours can do."""
-TELL_QUIET: Final = 2.0
-"""Between two words that a session is still quiet. Nobody waits for them: whoever does is in a hurry."""
+GLANCE_ANYWAY: Final = 2.0
+"""Between two glances at a file of which the kernel would have told a change: should it ever fail to."""
+TELL_QUIET: Final = 5.0
+"""Between two words about all sessions that are still quiet. Nobody waits for them: whoever does is in a hurry."""
 SETTLED: Final = 0.05
 """Age of a file's time stamp from which it certainly tells the next write: the kernel stamps in milliseconds."""
 LOG_SETTLED: Final = 2.0

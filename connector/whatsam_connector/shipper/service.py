@@ -5,11 +5,13 @@ then it could do no harm, because it writes under its own epoch and boot only.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from whatsam_connector import lean
-from whatsam_connector.shipper.pace import Gate
+from whatsam_connector.shipper.changes import Changes
+from whatsam_connector.shipper.pace import GLANCE_ANYWAY, TELL_QUIET, Gate
 from whatsam_connector.shipper.protocol import (
     COMMANDS,
     LINE_LIMIT,
@@ -40,6 +42,7 @@ class Service:
         self._store: ObjectStore | None = None
         self._poll_period = 0.25
         self._gate = Gate()
+        self._changes = Changes()
         self._saying = asyncio.Lock()
         self._defect: BaseException | None = None
 
@@ -56,6 +59,7 @@ class Service:
                 task.cancel()
             for session in list(self._sessions.values()):
                 await session.end()
+            self._changes.close()
             if self._store is not None:
                 await self._store.close()
             self._writer.close()
@@ -80,6 +84,7 @@ class Service:
                 raise RuntimeError("the keeper sent a session before the store's address")
             session = SessionShipper(command, self._store, self._say, self._gate)
             self._sessions[command.uid] = session
+            self._changes.watch(command.uid, Path(command.database).parent)
             session.begin().add_done_callback(self._ended)
         elif isinstance(command, Untrack):
             await self._end(command.uid)
@@ -99,6 +104,7 @@ class Service:
     async def _end(self, uid: str) -> None:
         session = self._sessions.pop(uid, None)
         if session is not None:
+            self._changes.forget(uid)
             await session.end()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -113,18 +119,32 @@ class Service:
             await self._writer.drain()
 
     async def _glance_for_ever(self) -> None:
-        """One glance at every file in each turn: hundreds of idle sessions must cost next to nothing."""
+        """See what has changed in each turn: hundreds of idle sessions must cost next to nothing."""
+        glanced = told = time.monotonic()
+        restless: set[str] = set()
         while True:
             await asyncio.sleep(self._poll_period)
-            for session in self._sessions.values():
-                session.glance()
-            covered: dict[str, float] = {}
+            now = time.monotonic()
+            changed = None if now - glanced >= GLANCE_ANYWAY else self._changes.read()
+            if changed is None:
+                glanced = now
+            # Once more when it has settled: it may have changed while it was being looked at, which was told then.
+            due, restless = restless, {uid for uid, session in self._sessions.items() if not session.settled}
             for uid, session in self._sessions.items():
-                if session.quiet_since is not None:
-                    covered[uid], session.quiet_since = session.quiet_since, None
-            if covered:
-                with suppress(ConnectionError):
-                    await self._say(Quiet(covered=covered))
+                if changed is None or uid in changed or uid in due or uid in restless or not self._changes.watches(uid):
+                    session.glance()
+            if now - told >= TELL_QUIET:
+                told = now
+                await self._tell_quiet()
+
+    async def _tell_quiet(self) -> None:
+        covered: dict[str, float] = {}
+        for uid, session in self._sessions.items():
+            if session.quiet_since is not None:
+                covered[uid], session.quiet_since = session.quiet_since, None
+        if covered:
+            with suppress(ConnectionError):
+                await self._say(Quiet(covered=covered))
 
 
 async def serve(socket: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from whatsam_connector.shipper import retention
-from whatsam_connector.shipper.pace import LOG_SETTLED, LOOK_ANYWAY, SETTLED, TELL_QUIET, Gate, retry_after
+from whatsam_connector.shipper.pace import LOG_SETTLED, LOOK_ANYWAY, SETTLED, Gate, retry_after
 from whatsam_connector.shipper.protocol import (
     Attempt,
     Behind,
@@ -115,17 +115,22 @@ class SessionShipper:
         self._hurried = True
         self._wake.set()
 
+    @property
+    def settled(self) -> bool:
+        """Nothing is new, and the next write of its files will be seen from outside: no glance is due before."""
+        return self._clean_stamp is not None and not self._looking and not self._wake.is_set() and not self._failures
+
     def glance(self) -> None:
         """See from outside whether the file has changed, and have it looked at if so."""
-        if self._looking or self._wake.is_set() or self._failures or self._clean_stamp is None:
+        if not self.settled:
             if not self._looking and not self._failures:
                 self._wake.set()
             return
         began = time.monotonic()
         if _stamp(self.track.database) != self._clean_stamp:
             self._wake.set()
-        elif self._problem is None and self._stored is not None and began - self._stored.covered >= TELL_QUIET:
-            self._quiet(began)
+        elif self._problem is None and self._stored is not None:
+            self.quiet_since = began
 
     def _quiet(self, began: float) -> None:
         """Everything up to `began` is stored."""

@@ -39,7 +39,7 @@ class HandoverLike(Protocol):
 
 
 class StateKeeper:
-    """One a boot. `on_replicated` is called for every stored base, and a few times a second while nothing changes
+    """One a boot. `on_replicated` is called for every stored base, and every few seconds while nothing changes
     (`covered` moves on): it must be quick. `on_trouble` hears when a session falls behind, and None when it caught up.
     """
 

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whatsam_connector.shipper import protocol
 from whatsam_connector.shipper.protocol import StoredBase
@@ -213,8 +213,9 @@ class Shipping:
 
     def _quiet(self, uid: str, covered: float) -> None:
         session = self.sessions.get(uid)
-        if session is not None and session.stored is not None:
-            self.note(session, _stored(session.stored).model_copy(update={"covered": covered}))
+        if session is not None and session.stored is not None and session.stored.covered < covered:
+            session.stored = replace(session.stored, covered=covered)
+            self._on_replicated(uid, session.stored)
 
     def _behind(self, session: ShippedSession, report: protocol.Behind) -> None:
         session.behind, session.device_gone = report.reason, report.device_gone

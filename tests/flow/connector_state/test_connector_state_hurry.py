@@ -80,7 +80,6 @@ async def test_a_change_that_only_the_log_shows_is_seen_at_a_glance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipping, "LOOK_ANYWAY", 600.0)  # nothing but a glance makes it look
-    monkeypatch.setattr(shipping, "TELL_QUIET", 0.0)
     database, stored, clean = tmp_path / "session.db", asyncio.Event(), asyncio.Event()
     rig.create(database)
 
