@@ -35,7 +35,7 @@ type Session interface {
 	// Disconnect closes the connection for good and returns when the handlers have worked off what had arrived. May be called twice, also
 	// from two goroutines at once.
 	Disconnect()
-	// Close gives the session's file back. Called after Disconnect, when no command runs any more.
+	// Close gives the session's file back. Called after Disconnect, when no command runs any more or too long.
 	Close()
 }
 
@@ -281,15 +281,20 @@ func (host *Host) hasLeft(uid string) bool {
 // giveUp ends the commands of a session that has hung up. False: a message is under way beyond the limit. The others hold no keys: one that does
 // not give up in time finds the file closed, and that is its answer.
 func (host *Host) giveUp(uid string, limit time.Duration) bool {
-	kinds := []protocol.Lane{protocol.Messages, protocol.Lookups, protocol.Media}
-	for _, kind := range kinds {
-		host.lanes[laneKey{uid, kind}].leave(uid)
+	others := []*lane{host.lanes[laneKey{uid, protocol.Lookups}], host.media}
+	messages := host.lanes[laneKey{uid, protocol.Messages}]
+	messages.leave(uid)
+	for _, lane := range others {
+		lane.leave(uid)
 	}
 	latest := time.Now().Add(lingerLimit)
-	for _, kind := range kinds[1:] {
-		host.lanes[laneKey{uid, kind}].waitUntilQuiet(uid, time.Until(latest))
+	if !messages.waitUntilQuiet(uid, limit) {
+		return false
 	}
-	return host.lanes[laneKey{uid, protocol.Messages}].waitUntilQuiet(uid, limit)
+	for _, lane := range others {
+		lane.waitUntilQuiet(uid, time.Until(latest))
+	}
+	return true
 }
 
 // beginsToLeave lets no further command of a session begin; who disconnects it holds what is returned.
