@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from whatsam_connector.errors import TokenForbidden, TokenRefused
+from whatsam_connector.errors import TokenRefused
 from whatsam_connector.http.bodies import LARGEST_BODY, BodyProblem, read_arguments
 from whatsam_connector.http.calls import Address, Calls, Refusal
 from whatsam_connector.http.engine_calls import CallEnd, Declined, EngineCalls, Outcome, Value
 from whatsam_connector.http.health import Health
-from whatsam_connector.http.sending import refusal_answer, send_route
+from whatsam_connector.http.sending import Sends, refusal_answer, refused_token
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_core.metrics import CONTENT_TYPE
 
@@ -33,15 +33,16 @@ _LONGEST_CALL = 60.0
 def create_app(calls: Calls, engine_calls: EngineCalls, tokens: TokenChecker, health: Health) -> FastAPI:
     """The application; the services come from the factory."""
     app = FastAPI(title="Whatsam connector", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.router.routes.append(send_route(calls, tokens))
+    app.add_middleware(Sends, calls=calls, tokens=tokens)
     app.include_router(_session_routes(engine_calls, tokens))
     app.include_router(_health_routes(health))
 
     @app.exception_handler(TokenRefused)
     async def refused(_request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]  # FastAPI calls it
-        if isinstance(error, TokenForbidden):
-            return _failure(403, "FORBIDDEN", str(error))
-        return _failure(401, "UNAUTHORIZED", str(error))
+        if not isinstance(error, TokenRefused):
+            raise error
+        status, content = refused_token(error)
+        return JSONResponse(content, status_code=status)
 
     return app
 

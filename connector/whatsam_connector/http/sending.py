@@ -1,15 +1,19 @@
-"""The route of forwarded sends. The only one on the way of every message, so it is plain Starlette.
+"""Forwarded sends: `POST /sessions/{uid}/messages/{message}/send?wait=<seconds>` with the headers of an `Address`.
 
-FastAPI's parsing of a path, two headers and a query would cost more than everything else that the call does here.
+The only call on the way of every message, so it is answered before the application: parsing and layers of FastAPI and
+Starlette would cost several times what the call does here.
 """
 
+import json
 import math
+from typing import Any, Final
+from urllib.parse import parse_qsl
 from uuid import UUID
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from whatsam_connector.errors import TokenForbidden, TokenRefused
 from whatsam_connector.http.calls import Address, Calls, Refusal
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.messages.rows import MessageView
@@ -26,39 +30,72 @@ _WAIT = 5.0
 _LONGEST_WAIT = 30.0
 
 
-def send_route(calls: Calls, tokens: TokenChecker) -> Route:
-    """`POST /sessions/{uid}/messages/{message}/send?wait=<seconds>` with the headers of an `Address`."""
+class Sends:
+    """ASGI middleware: answers forwarded sends, and passes on everything else."""
 
-    async def send(request: Request) -> Response:
-        await tokens.check(request.headers.get("authorization"))
+    path: Final = "/sessions/{uid}/messages/{message}/send"
+    """Under which figures count these calls: `Observation` asks the scope's `route` for it."""
+
+    def __init__(self, app: ASGIApp, calls: Calls, tokens: TokenChecker) -> None:
+        self._app = app
+        self._calls = calls
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call, or pass it on."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            match scope["path"].split("/"):
+                case ["", "sessions", uid, "messages", message, "send"] if uid and message:
+                    scope["route"] = self
+                    await _write(send, *await self._answer(scope, uid, message))
+                    return
+                case _:
+                    pass
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, uid: str, message: str) -> tuple[int, dict[str, str | None]]:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            address, message, wait = _parse(request)
+            await self._tokens.check(headers.get(b"authorization"))
+        except TokenRefused as error:
+            return refused_token(error)
+        try:
+            address = Address(uid, int(headers[b"x-whatsam-epoch"]), headers[b"x-whatsam-boot"])
+            row, wait = UUID(message), _wait(scope["query_string"])
         except (ValueError, KeyError):
             return _failure(
                 422, "INVALID", "a message id, X-Whatsam-Epoch, X-Whatsam-Boot and 0 ≤ wait ≤ 30 are needed"
             )
-        outcome = await calls.send(address, message, wait)
+        outcome = await self._calls.send(address, row, wait)
         if isinstance(outcome, Refusal):
-            return refusal_answer(outcome)
-        return JSONResponse(_wire(outcome), status_code=200 if outcome.settled else 202)
+            return _refusal(outcome)
+        return 200 if outcome.settled else 202, _wire(outcome)
 
-    return Route("/sessions/{uid}/messages/{message}/send", send, methods=["POST"])
+
+def refused_token(error: TokenRefused) -> tuple[int, dict[str, str | None]]:
+    """Status and content for a caller whose token is not accepted."""
+    if isinstance(error, TokenForbidden):
+        return _failure(403, "FORBIDDEN", str(error))
+    return _failure(401, "UNAUTHORIZED", str(error))
 
 
 def refusal_answer(refusal: Refusal) -> Response:
     """What a caller gets who asked the wrong holder, or at the wrong time."""
+    status, content = _refusal(refusal)
+    return JSONResponse(content, status_code=status)
+
+
+def _refusal(refusal: Refusal) -> tuple[int, dict[str, str | None]]:
     status, text = _FAILURES[refusal]
     return _failure(status, refusal.value, text)
 
 
-def _parse(request: Request) -> tuple[Address, UUID, float]:
-    """Raises ValueError or KeyError."""
-    wait = float(request.query_params.get("wait", _WAIT))
+def _wait(query: bytes) -> float:
+    """Raises ValueError."""
+    wait = float(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("wait", _WAIT))
     if not (math.isfinite(wait) and 0 <= wait <= _LONGEST_WAIT):
         raise ValueError("wait")
-    epoch = int(request.headers["x-whatsam-epoch"])
-    address = Address(request.path_params["uid"], epoch, request.headers["x-whatsam-boot"])
-    return address, UUID(request.path_params["message"]), wait
+    return wait
 
 
 def _wire(view: MessageView) -> dict[str, str | None]:
@@ -71,5 +108,13 @@ def _wire(view: MessageView) -> dict[str, str | None]:
     }
 
 
-def _failure(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"code": code, "message": message}, status_code=status)
+def _failure(status: int, code: str, message: str) -> tuple[int, dict[str, str | None]]:
+    return status, {"code": code, "message": message}
+
+
+async def _write(send: Send, status: int, content: dict[str, Any]) -> None:
+    # ASCII: a half character in an error must not break the answer.
+    body = json.dumps(content, separators=(",", ":")).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

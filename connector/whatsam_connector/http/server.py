@@ -12,7 +12,11 @@ class HttpServer(uvicorn.Server):
     """Serves one application on a socket that was bound before."""
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30))
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, proxy_headers=False
+            )
+        )
         self._listening = listening
 
     async def run_until_stopped(self) -> None:

@@ -3,10 +3,11 @@
 A message is claimed in the database before the engine sees it, and settled there after the engine has answered.
 Whatever ends in between (engine, worker, database) leaves a row that says so; `rules` decides what becomes of it.
 
-For speed a short run of rows is claimed at once, the next run while the last message of this one is under way (`taking`),
-and a result is written while the next message is under way (`results`). None of this weakens the promise: a row that
-never reached the engine is put back, by this outbox when it can, else by its successor after a wait; and no further
-message goes to the engine while more than one result is not written. `passage` is a row's way through the engine.
+For speed a short run of rows is claimed at once, the next run while the last message of this one is under way
+(`taking`), and a result is written while the next message is under way (`results`). None of this weakens the promise: a
+row that never reached the engine is put back, by this outbox when it can, else by its successor after a wait; and no
+further message goes to the engine while more than one result is not written. `passage` is a row's way through the
+engine.
 """
 
 import asyncio

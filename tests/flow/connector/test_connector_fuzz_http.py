@@ -57,7 +57,7 @@ class Runner:
     def outbox(self) -> "Runner":
         return self
 
-    def wake(self) -> None:
+    def wake(self, _message: UUID | None = None) -> None:
         self.touched.append(self.uid)
 
     @contextmanager
