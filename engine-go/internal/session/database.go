@@ -12,7 +12,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	waLog "go.mau.fi/whatsmeow/util/log"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"whatsam.io/engine/internal/statements"
 )
 
 const (
@@ -20,6 +20,8 @@ const (
 	closeLimit = 3 * time.Second
 	// cacheKiB is how much of the file SQLite keeps in memory for one session while it is busy (see tidyForEver).
 	cacheKiB = 128
+	// keptStatements is how many compiled statements a session keeps while it is busy: sending and receiving use some twenty.
+	keptStatements = 32
 	// lockWait is how long a statement waits for the shipper's copy of the file.
 	lockWait = 5 * time.Second
 )
@@ -40,16 +42,13 @@ func openDatabase(ctx context.Context, path string, log waLog.Logger) (*database
 			fmt.Sprintf("cache_size(-%d)", cacheKiB), "mmap_size(0)",
 		},
 	}
-	handle, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+values.Encode())
-	if err != nil {
-		return nil, err
-	}
+	handle := sql.OpenDB(statements.NewConnector("file:"+(&url.URL{Path: path}).EscapedPath()+"?"+values.Encode(), keptStatements))
 	// One connection: SQLite has one writer anyway, and every connection costs memory.
 	handle.SetMaxOpenConns(1)
 	opened := &database{handle, sqlstore.NewWithDB(handle, "sqlite3", log)}
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
-	if err = opened.container.Upgrade(ctx); err != nil {
+	if err := opened.container.Upgrade(ctx); err != nil {
 		_ = handle.Close()
 		return nil, err
 	}

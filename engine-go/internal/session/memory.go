@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"whatsam.io/engine/internal/statements"
 )
 
 const (
@@ -40,7 +42,7 @@ func tidyForEver(sessions []*session) {
 	}
 }
 
-// tidy takes the pages out of memory that SQLite keeps for sessions in which something has happened, and reports whether there were any.
+// tidy takes out of memory what SQLite keeps for sessions in which something has happened, and reports whether there were any.
 func tidy(sessions []*session) bool {
 	stirred := false
 	for _, session := range sessions {
@@ -52,10 +54,11 @@ func tidy(sessions []*session) bool {
 	return stirred
 }
 
-// shrink lets go of pages that can be read again.
+// shrink lets go of pages that can be read again, and of statements that can be compiled again.
 func (database *database) shrink() {
 	ctx, cancel := context.WithTimeout(context.Background(), tidyLimit)
 	defer cancel()
+	_ = statements.Forget(ctx, database.handle)
 	_, _ = database.handle.ExecContext(ctx, "PRAGMA shrink_memory") // a session that is busy or leaves keeps its pages
 }
 
