@@ -1,8 +1,8 @@
 """Which sessions share an engine process, and when: the planning behind `EnginePool`. Pure; times are arguments.
 
 A cohort is made when its process gets its sessions, all at once, and only shrinks from then on. So there are three
-questions, one function each: who starts together now (`gather`), who comes back together after a process has ended
-(`aftermath`), and which processes shall become one (`merge`).
+questions: who starts together now (`gather`), who comes back together after a process has ended
+(`aftermath`), and which processes shall become one or at least fewer (`merge`, `deal`).
 """
 
 import enum
@@ -240,7 +240,7 @@ def _worse(before: Suspicion | None, now: float, timings: CohortTimings, *, alon
     return Suspicion(counted + 1, now, alone)
 
 
-# --- which processes become one ---------------------------------------------------------------------------------------
+# --- which processes become fewer -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -252,6 +252,8 @@ class Cohort:
     """Sessions that have not left."""
     movable: bool
     """All of them are connected and settled, none is busy, suspected or was moved lately."""
+    dealt: bool = False
+    """Somebody in it has been dealt anew before (`deal`)."""
 
 
 def merge(cohorts: Iterable[Cohort], size: int) -> tuple[int, ...]:
@@ -276,3 +278,25 @@ def merge(cohorts: Iterable[Cohort], size: int) -> tuple[int, ...]:
             return tuple(cohort.key for cohort in chosen)
         total -= chosen.pop().size
     return ()
+
+
+def deal(cohorts: Iterable[Cohort], size: int) -> tuple[int, ...]:
+    """Keys of the processes whose sessions shall be dealt into as few new ones as they need; none when `merge` does.
+
+    Sessions of a worker that was restarted may come in pieces that make no merge: 45, 30 and 25 when 50 fit into a
+    process, or 63, 27 and 8 when all would. So everybody may be moved once in its life beside the merges, if that saves
+    more processes than a merge now.
+    """
+    known = list(cohorts)
+    candidates = sorted(
+        (cohort for cohort in known if cohort.movable and cohort.size and not cohort.dealt),
+        key=lambda cohort: cohort.size,
+    )
+    saved = max(len(merge(known, size)) - 1, 0)
+    chosen: Sequence[Cohort] = ()
+    total = 0
+    for number, cohort in enumerate(candidates, start=1):
+        total += cohort.size
+        if number - -(-total // size) > saved:
+            saved, chosen = number - -(-total // size), candidates[:number]
+    return tuple(cohort.key for cohort in chosen)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from whatsam_connector.supervision.cohorts import Cohort, Group, merge
+from whatsam_connector.supervision.cohorts import Cohort, Group, deal, merge
 from whatsam_connector.supervision.errors import EngineError, EngineGone
 from whatsam_connector.supervision.leaks import Leak, Usage, judge
 from whatsam_connector.supervision.member import MoveReason, SessionEngine
@@ -56,6 +56,7 @@ class Upkeep:
         self._observer = observer
         self._usage = usage
         self._moved: dict[str, float] = {}
+        self._dealt: set[str] = set()
         self._waited = 0
 
     async def run(self) -> None:
@@ -119,8 +120,13 @@ class Upkeep:
                 self._waited += 1  # together with these it is one reconnect instead of two
                 continue
             self._waited = 0
-            views = [Cohort(key, len(one.staying()), self._may_merge(one)) for key, one in keyed.items()]
-            if chosen := [keyed[key] for key in merge(views, self._settings.cohort_size)]:
+            self._dealt &= {member.uid for one in keyed.values() for member in one.staying()}
+            views = [self._view(key, one) for key, one in keyed.items()]
+            size = self._settings.cohort_size
+            if dealt := [keyed[key] for key in deal(views, size)]:
+                self._dealt.update(member.uid for one in dealt for member in one.staying())
+                self._move(dealt, MoveReason.CONSOLIDATION)
+            elif chosen := [keyed[key] for key in merge(views, size)]:
                 self._move(chosen, MoveReason.CONSOLIDATION)
 
     def _may_merge(self, running: Running) -> bool:
@@ -139,6 +145,11 @@ class Upkeep:
             and not self._moved_lately(member)
         )
 
+    def _view(self, key: int, running: Running) -> Cohort:
+        staying = running.staying()
+        dealt = any(member.uid in self._dealt for member in staying)
+        return Cohort(key, len(staying), self._may_merge(running), dealt)
+
     def _settles_soon(self, running: Running) -> bool:
         """Whether it would take part if it had run a little longer."""
         then = self._now() + 2 * self._settings.merge_period
@@ -149,11 +160,12 @@ class Upkeep:
         return moved is not None and self._now() - moved < self._settings.timings.rest
 
     def _move(self, chosen: Sequence[Running], reason: MoveReason) -> None:
-        """All of their sessions reconnect in one new process."""
+        """All of their sessions reconnect, in as few new processes as they need."""
         members = [member for running in chosen for member in running.staying()]
-        now = self._now()
+        now, size = self._now(), self._settings.cohort_size
         self._moved = {uid: at for uid, at in self._moved.items() if now - at < self._settings.timings.rest}
-        self._pool.expect(Group(frozenset(member.uid for member in members)))
+        for first in range(0, len(members), size):
+            self._pool.expect(Group(frozenset(member.uid for member in members[first : first + size])))
         _log.info("engine.moves", reason=reason.value, processes=len(chosen), sessions=len(members))
         for _ in chosen:
             self._observer.replaced(reason)

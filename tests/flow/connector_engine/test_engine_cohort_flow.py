@@ -292,6 +292,20 @@ async def test_small_processes_become_one(rig: Rig, new_number: Callable[[], str
             await alive(rig, seat, contact, f"merged {seat.account.number}")
 
 
+async def test_processes_that_make_no_merge_are_dealt_into_as_few_as_they_need(
+    rig: Rig, new_number: Callable[[], str]
+) -> None:
+    accounts = await paired(rig, new_number, 6)
+    contact = rig.contact(new_number())
+    async with crew(rig, cohort_size=3, spare_from=None, merge_period=0.5, timings=QUICK) as team:
+        seats = [seat for first in (0, 2, 4) for seat in await team.start(*accounts[first : first + 2])]
+        await holds(lambda: team.pool.sizes() == [3, 3])
+        assert team.counts.moved == [MoveReason.CONSOLIDATION] * 3
+        for seat in seats:
+            await seat.event(Connected, nth=2)
+            await alive(rig, seat, contact, f"dealt {seat.account.number}")
+
+
 async def test_a_session_that_is_debugged_is_alone_and_its_stanzas_are_in_the_log(
     rig: Rig, new_number: Callable[[], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

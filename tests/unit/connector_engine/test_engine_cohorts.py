@@ -15,6 +15,7 @@ from whatsam_connector.supervision.cohorts import (
     Suspicion,
     Waiting,
     aftermath,
+    deal,
     gather,
     merge,
 )
@@ -278,3 +279,49 @@ def test_sessions_that_come_one_by_one_are_moved_seldom_and_end_in_few_processes
     assert all(number <= size.bit_length() for number in moves.values())
     number = len(moves)
     assert len(running) <= 2 * -(-number // size) + size.bit_length()
+
+
+# --- deal -------------------------------------------------------------------------------------------------------------
+
+some_dealt = st.lists(st.tuples(st.integers(0, 64), st.booleans(), st.booleans()), max_size=30).map(
+    lambda rows: [Cohort(key, size, movable, dealt) for key, (size, movable, dealt) in enumerate(rows)]
+)
+
+
+@given(some_dealt, st.integers(1, 64))
+def test_dealing_saves_more_than_a_merge_and_moves_nobody_twice(running: list[Cohort], size: int) -> None:
+    chosen = [running[key] for key in deal(running, size)]
+    assert all(cohort.movable and cohort.size and not cohort.dealt for cohort in chosen)
+    if chosen:
+        needed = -(-sum(cohort.size for cohort in chosen) // size)
+        assert len(chosen) - needed > max(len(merge(running, size)) - 1, 0)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.sampled_from([50, 200]))
+def test_whatever_pieces_a_restart_made_they_end_in_as_few_processes_as_they_need(sizes: list[int], size: int) -> None:
+    running = [Cohort(key, number, movable=True) for key, number in enumerate(sizes)]
+    needed = -(-sum(sizes) // size)
+    chosen = deal(running, size)
+    if chosen:
+        moved = sum(running[key].size for key in chosen)
+        assert len(sizes) - len(chosen) + -(-moved // size) == needed
+    else:
+        assert len(sizes) - max(len(merge(running, size)) - 1, 0) == needed
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "moved"),
+    [
+        ([45, 30, 25], 50, {45, 30, 25}),
+        ([63, 27, 8, 2], 200, {63, 27, 8, 2}),
+        ([50, 48, 1, 1], 50, {48, 1}),
+        ([50, 30, 2, 2], 50, {30, 2}),  # a merge saves one, this two
+        ([50, 20, 20], 50, set[int]()),  # a merge does as well
+        ([50, 30, 11, 9], 50, {30, 11, 9}),
+        ([50, 50], 50, set[int]()),
+        ([50, 45, 5, 3], 50, {5, 3}),
+    ],
+)
+def test_dealing_leaves_those_alone_that_are_full_already(sizes: list[int], size: int, moved: set[int]) -> None:
+    chosen = deal([Cohort(key, number, movable=True) for key, number in enumerate(sizes)], size)
+    assert {sizes[key] for key in chosen} == moved
