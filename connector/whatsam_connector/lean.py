@@ -17,6 +17,8 @@ UNUSED: Final = {
     "minio": ("minioadmin",),
 }
 """Submodules that a package imports and that nobody here calls: the client without asyncio, the server's own upkeep."""
+UNUSED_MODELS: Final = ("fastapi.openapi.models",)
+"""Modules of classes that others name, and make one of, while they are imported: the connector describes no API."""
 
 HEAPS: Final = 2
 """Of the C library, for all threads together: each of a hundred would keep one, and what it had at its most."""
@@ -43,6 +45,17 @@ class _Absent(ModuleType):
         return not_loaded
 
 
+class _Models(ModuleType):
+    """Gives `from … import name` an empty class."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        empty = type(name, (), {"__module__": self.__name__})
+        setattr(self, name, empty)
+        return empty
+
+
 def stand_in(name: str) -> None:
     """From now on an import of this module finds a stand-in, unless it is loaded already."""
     sys.modules.setdefault(name, _Absent(name))
@@ -55,6 +68,8 @@ def leave_out() -> None:
     for package, parts in UNUSED.items():
         for part in parts:
             stand_in(f"{package}.{part}")
+    for name in UNUSED_MODELS:
+        sys.modules.setdefault(name, _Models(name))
 
 
 def few_heaps() -> None:

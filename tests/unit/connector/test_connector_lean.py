@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -28,6 +29,30 @@ def test_a_stand_in_says_that_the_library_is_not_there() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "minio.minioadmin.MinioAdmin is not loaded in this process", done.stderr
+
+
+def test_routes_check_what_they_get_without_the_models_of_api_descriptions() -> None:
+    program = textwrap.dedent(
+        """
+        import asyncio, sys
+        from unittest.mock import AsyncMock, MagicMock
+        from whatsam_connector import lean
+        lean.leave_out()
+        from whatsam_connector.http.routes import create_app
+        import httpx
+
+        async def ask():
+            app = create_app(MagicMock(), MagicMock(), AsyncMock(), MagicMock())
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://connector") as client:
+                answer = await client.post("/sessions/a/calls/b", params={"wait": "long"})
+                return answer.status_code, [problem["loc"][-1] for problem in answer.json()["detail"]]
+
+        print(asyncio.run(ask()), type(sys.modules["fastapi.openapi.models"]).__name__)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    found = "(422, ['x-whatsam-epoch', 'x-whatsam-boot', 'wait']) _Models"
+    assert done.stdout.strip() == found, done.stderr
 
 
 def test_leaving_out_spares_what_is_loaded_already(monkeypatch: pytest.MonkeyPatch) -> None:
