@@ -109,6 +109,7 @@ func (session *session) note(event any) {
 		session.isAway(protocol.StreamReplaced{UID: session.uid})
 	case *events.LoggedOut:
 		// whatsmeow deletes the rows beside this event; whoever hears of it may count on that.
+		session.forgotten.Store(true)
 		if err := session.database.forget(session.ctx, session.me()); err != nil {
 			line(fmt.Sprintf("session: the rows of a logged-out device are still there: %T", err))
 		}

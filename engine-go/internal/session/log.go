@@ -240,7 +240,9 @@ func (session *session) undecryptable(id any, problem error) {
 	if isOfTheFile(problem) {
 		// Nothing is wrong with the message: its sender shall not have to send it again.
 		session.cut()
-		session.fail(fmt.Sprintf("the session's file: %v", problem))
+		if !session.forgotten.Load() {
+			session.fail(fmt.Sprintf("the session's file: %v", problem))
+		}
 		return
 	}
 	name, _ := id.(string)

@@ -148,7 +148,7 @@ func (session *session) Logout(ctx context.Context, request protocol.Logout) pro
 		return protocol.Uncertain{ID: request.ID, Message: err.Error()}
 	}
 	session.connected.Store(false)
-	if err == nil {
+	if err == nil || errors.Is(err, errRowsGone) {
 		return protocol.Done{ID: request.ID}
 	}
 	// Either the connection went over the question, or WhatsApp has agreed and the rows could not be deleted.

@@ -60,6 +60,7 @@ type session struct {
 	left        atomic.Bool
 	stirred     atomic.Bool // something has happened since the last time that memory was given back
 	failed      atomic.Bool
+	forgotten   atomic.Bool   // the device was unlinked, and its rows are deleted
 	begun       chan struct{} // closed at the first sign of life: a login or a code
 	beginOnce   sync.Once
 	leavingLock sync.Mutex
@@ -93,6 +94,7 @@ func (session *session) open(network *network) error {
 	case device.ID == nil && session.start.PairingMethod == nil:
 		return fmt.Errorf("the session's file has no device, and no pairing was asked for")
 	}
+	device.Container = rows{device.Container, session}
 	client := whatsmeow.NewClient(device, log)
 	if err = network.use(client, session.start.Proxy); err != nil {
 		return fmt.Errorf("the session's proxy: %w", err)

@@ -166,6 +166,30 @@ func TestLoggedOutIsToldWhenTheRowsAreGone(t *testing.T) {
 	}
 }
 
+func TestADeviceIsDeletedUnderThoseWhoLookIntoItsStores(t *testing.T) {
+	session, _, _ := paired(t, 1<<20)
+	device := session.client.Store
+	done := make(chan struct{})
+	go func() { // as whatsmeow does with collections; the race detector looks on
+		defer close(done)
+		for range 100 {
+			_, _, _ = device.AppState.GetAppStateVersion(t.Context(), "regular")
+		}
+	}()
+	err := device.Delete(t.Context())
+	<-done
+	var count int
+	row := session.database.handle.QueryRow("SELECT count(*) FROM whatsmeow_device")
+	if scanned := row.Scan(&count); !errors.Is(err, errRowsGone) || scanned != nil || count != 0 {
+		t.Errorf("%v, %v, %d rows", err, scanned, count)
+	}
+	_, problem := session.database.handle.Exec("INSERT INTO nowhere VALUES (1)")
+	session.undecryptable("ONE", problem)
+	if session.failed.Load() {
+		t.Error("an unlinked device is reported as a file that is broken")
+	}
+}
+
 func TestPairedIsToldOnceAndBeforeConnected(t *testing.T) {
 	session, heard, _ := paired(t, 1<<20)
 	session.untold = true
