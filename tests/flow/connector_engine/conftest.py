@@ -4,8 +4,10 @@ A test that takes `engine` (or `rig`, which takes it) runs once with each engine
 so, and why: `@pytest.mark.only_engine("neonize", reason="…")`.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from connector_engine_fixtures import engine_simulator, engines, program
@@ -40,8 +42,20 @@ def _race_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where engines with the race detector write what they find, instead of into a log that nobody reads."""
     folder = tmp_path_factory.mktemp("races")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GORACE", f"log_path={folder}/race atexit_sleep_ms=0 history_size=3")
+        patch.setenv("GORACE", f"log_path={folder}/race atexit_sleep_ms=0 history_size=3 exitcode=0")
         yield folder
+
+
+_ACCESS: Final = re.compile(r"^(?:Read|Write|Previous read|Previous write) at .+:\n +(\S+)$", re.MULTILINE)
+_HARMLESS: Final = ["go.mau.fi/whatsmeow.(*Client).decryptMessages()"] * 2
+"""Of two connections of a client, the older one may still note when old entries of the buffer were last deleted, while
+the newer one looks at that; at worst they are deleted twice. Nobody but whatsmeow can lock that time."""
+
+
+def _reports(text: str) -> list[str]:
+    """What the detector has found, without what is known to be harmless: there both accesses are in that function."""
+    found = [part for part in re.split(r"^=+$", text, flags=re.MULTILINE) if part.strip()]
+    return [part for part in found if _ACCESS.findall(part) != _HARMLESS]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +63,7 @@ def _no_races(_race_folder: Path) -> Iterator[None]:
     """A race fails the test in which it was found. Only engines that are built so look (WHATSAM_ENGINE_RACE=1)."""
     yield
     found = sorted(_race_folder.iterdir())
-    reports = [file.read_text() for file in found]
+    reports = [report for file in found for report in _reports(file.read_text())]
     for file in found:
         file.unlink()
     assert not reports, "\n".join(reports)
