@@ -7,7 +7,7 @@ statement, before or after it counted, or around any send. A successor goes on w
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from connector_rows import FakePreparing, FakeRow, FakeRows
@@ -44,10 +44,11 @@ class Events:
         self.count += 1
         return self.what if self.count - 1 == self.at else ""
 
-    async def die(self) -> None:
+    async def die(self) -> NoReturn:
         """The worker is gone at this point: nothing of it goes on."""
         self.dead.set()
         await asyncio.Event().wait()
+        raise AssertionError("nobody wakes the dead")
 
 
 @dataclass
