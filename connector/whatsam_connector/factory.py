@@ -23,6 +23,7 @@ from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.journal import Limits
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import LeaseKeeper
+from whatsam_connector.lease.load import LoadMeter
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lifecycle import Connector, Parts
 from whatsam_connector.messages.mailroom import Mailroom
@@ -166,6 +167,7 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
         clock=clock,
         follower=worker,
         count_sessions=lambda: len(worker),
+        measure_load=LoadMeter(clock.monotonic),
         observe_latency=metrics.renewal,
     )
     tokens = TokenChecker(

@@ -85,6 +85,21 @@ class LeaseState(StrEnum):
     """The operator has taken the Lease away; the boot may not run anything any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a worker uses, as whole percent of what it may use; None while it is not known.
+
+    Measured by the connector, written into its Lease with each renewal, read by the operator for placement and
+    rebalancing. May pass 100 where no limit is set and processes share memory.
+    """
+
+    cpu: int | None = None
+    memory: int | None = None
+
+
+UNKNOWN_LOAD = Load()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeaseRecord:
     """A connector's Lease, read. Times are UTC; only the operator's own monotonic clock decides about expiry."""
@@ -103,6 +118,7 @@ class LeaseRecord:
     transitions: int = 0
     engine_version: str = ""
     sessions: int = 0
+    load: Load = UNKNOWN_LOAD
     resource_version: str = ""
     uid: str = ""
 
@@ -116,13 +132,21 @@ class LeaseRecord:
         """Whether its boot may get new sessions, as far as the record tells."""
         return self.state is LeaseState.ACTIVE
 
-    def renewed(self, now: datetime, *, state: LeaseState | None = None, sessions: int | None = None) -> "LeaseRecord":
+    def renewed(
+        self,
+        now: datetime,
+        *,
+        state: LeaseState | None = None,
+        sessions: int | None = None,
+        load: Load | None = None,
+    ) -> "LeaseRecord":
         """The record as its holder writes it at `now`."""
         return replace(
             self,
             renewed_at=now,
             state=self.state if state is None else state,
             sessions=self.sessions if sessions is None else sessions,
+            load=self.load if load is None else load,
         )
 
     def to_wire(self, *, pool_uid: str | None = None) -> dict[str, Any]:
@@ -139,6 +163,8 @@ class LeaseRecord:
                 names.LEASE_STATE: self.state.value,
                 names.LEASE_ENGINE_VERSION: self.engine_version,
                 names.LEASE_SESSIONS: str(self.sessions),
+                **({} if self.load.cpu is None else {names.LEASE_CPU: str(self.load.cpu)}),
+                **({} if self.load.memory is None else {names.LEASE_MEMORY: str(self.load.memory)}),
             },
         }
         if self.resource_version:
@@ -190,11 +216,17 @@ class LeaseRecord:
                 transitions=int(spec.get("leaseTransitions") or 0),
                 engine_version=annotations.get(names.LEASE_ENGINE_VERSION, ""),
                 sessions=int(annotations.get(names.LEASE_SESSIONS) or 0),
+                load=Load(_percent(annotations.get(names.LEASE_CPU)), _percent(annotations.get(names.LEASE_MEMORY))),
                 resource_version=metadata.get("resourceVersion", ""),
                 uid=metadata.get("uid", ""),
             )
         except (KeyError, ValueError, TypeError) as error:
             raise LeaseFormatError(f"Lease {metadata.get('name')!r} is not a connector's: {error!r}") from error
+
+
+def _percent(text: str | None) -> int | None:
+    """A share that cannot be read is one that is not known: nobody's life hangs on it."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
 def lease_name(pool: str, boot_id: str) -> str:

@@ -17,7 +17,7 @@ from whatsam_connector.lease import verdict
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lease.verdict import Answer, Attempt, Verdict
-from whatsam_core.lease import LeaseRecord, LeaseState, LeaseTimings
+from whatsam_core.lease import UNKNOWN_LOAD, LeaseRecord, LeaseState, LeaseTimings, Load
 from whatsam_core.logging import get_logger
 
 _log = get_logger(__name__)
@@ -83,6 +83,7 @@ class LeaseKeeper:
         clock: Clock,
         follower: LeaseFollower,
         count_sessions: Callable[[], int],
+        measure_load: Callable[[], Load] = lambda: UNKNOWN_LOAD,
         observe_latency: Callable[[Answer, float], None] = lambda _answer, _seconds: None,
     ) -> None:
         self._store = store
@@ -93,6 +94,7 @@ class LeaseKeeper:
         self._clock = clock
         self._follower = follower
         self._count_sessions = count_sessions
+        self._measure_load = measure_load
         self._observe_latency = observe_latency
         self._state = LeaseState.ACTIVE
         self._unanswered: deque[Attempt] = deque(maxlen=_MOST_ATTEMPTS)
@@ -186,7 +188,10 @@ class LeaseKeeper:
 
     async def _renew_once(self, started: float) -> Verdict:
         attempt = Attempt(
-            self._record.renewed(self._clock.now(), state=self._state, sessions=self._count_sessions()), started
+            self._record.renewed(
+                self._clock.now(), state=self._state, sessions=self._count_sessions(), load=self._measure_load()
+            ),
+            started,
         )
         self._unanswered.append(attempt)
         answer, written = await self._store.update(attempt.record, timeout=self._timings.request_timeout)

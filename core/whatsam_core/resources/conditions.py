@@ -48,7 +48,10 @@ class Condition(WireModel):
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """The condition of that type, if it is there."""
-    return next((condition for condition in conditions if condition.type == kind), None)
+    for condition in conditions:  # a loop, not a generator: the operator asks this for every session in every plan
+        if condition.type == kind:
+            return condition
+    return None
 
 
 def set_condition(conditions: Iterable[Condition], new: Condition, now: datetime) -> list[Condition]:

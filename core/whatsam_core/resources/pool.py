@@ -58,6 +58,12 @@ class Failover(WireModel):
     max_concurrent_starts: int = Field(
         default=8, ge=1, le=256, description="Sessions that one worker starts at a time."
     )
+    max_concurrent_logins: int = Field(
+        default=100,
+        ge=1,
+        le=10000,
+        description="Sessions that log in at a time behind one outgoing address, as egressTopologyKey tells them.",
+    )
 
 
 class Rebalance(WireModel):
@@ -142,8 +148,8 @@ class Worker(WireModel):
     boot_id: str | None = Field(default=None, description="The boot that runs in it now.")
     state: WorkerState = Field(description="Online, Offline or Maintenance.")
     sessions: int = Field(default=0, ge=0, description="Sessions assigned to it.")
-    cpu: str | None = Field(default=None, description="CPU it uses.")
-    memory: str | None = Field(default=None, description="Memory it uses.")
+    cpu: str | None = Field(default=None, description="CPU it uses, as a percentage of what it may use.")
+    memory: str | None = Field(default=None, description="Memory it uses, as a percentage of what it may use.")
     last_heartbeat: datetime | None = Field(default=None, description="Last renewal of its Lease.")
 
 

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whatsam_core.lease import LeaseTimings
 from whatsam_core.resources import WhatsAppSession
+from whatsam_operator.planning.holdings import Holding
 from whatsam_operator.planning.liveness import Judgement, judge, judge_missing
 from whatsam_operator.planning.snapshot import BootKey, Key, ObservedLease, Snapshot
 from whatsam_operator.planning.views import PodView
@@ -40,6 +41,10 @@ class Boots:
     missing: Mapping[BootKey, float]
     durations: Mapping[Key, int]
     """Lease duration of each pool in seconds."""
+    holdings: dict[tuple[BootKey, str], Holding] = field(
+        default_factory=dict[tuple[BootKey, str], Holding], compare=False
+    )
+    """What `holder` has worked out: one answer for all sessions of a boot."""
 
     def judge(self, boot: BootKey, pool: Key) -> Judgement:
         """The verdict on any boot, also on one without a Lease; `pool` is that of the session that names it."""

@@ -55,7 +55,9 @@ def plan_deletion(case: Case) -> list[Decision]:
         what = "log the device out" if wish.logout else "end the session and store its last state"
         return [Tell(target=case.target, stories=(Story("Deleting", f"waiting for {held.worker} to {what}"),))]
     if wish.logout and wish.in_time:
-        place = case.floor.place(pool_of(session), prefer_pod=None, engine=case.engine)
+        place = case.floor.place(
+            pool_of(session), prefer_pod=None, engine=case.engine, tenant=session.spec.tenant, egress=case.egress
+        )
         if not isinstance(place, NoPlace):
             return [assign_free(session, held, place, case.now)]
         message = f"waiting for a worker that can log the device out: {place.message}"

@@ -181,6 +181,7 @@ def _environment(pool: WorkerPool) -> list[Json]:
         {"name": "WHATSAM_HARD_FENCE", "value": _seconds(failover.lease_duration * _FENCE_PARTS["hard"])},
         {"name": "WHATSAM_SESSIONS_PER_WORKER", "value": str(spec.sessions_per_worker)},
         {"name": "WHATSAM_COHORT_SIZE", "value": str(spec.cohort_size)},
+        {"name": "WHATSAM_MAX_CONCURRENT_STARTS", "value": str(failover.max_concurrent_starts)},
         {"name": "WHATSAM_ENGINE", "value": spec.engine.value},
     ]
     # What the platform team names in the pool wins over the operator's own.

@@ -11,22 +11,18 @@ def younger_duplicates(sessions: Iterable[WhatsAppSession]) -> dict[str, WhatsAp
     A session that is being deleted does not count as a rival, but may itself be the younger one: then it is not
     started again to log out the device that the elder uses.
     """
-    elder: dict[str, WhatsAppSession] = {}
-    everyone = [session for session in sessions if session.status.jid]
-    for session in everyone:
+    first: dict[str, WhatsAppSession] = {}
+    shared: dict[str, list[WhatsAppSession]] = {}
+    for session in sessions:
         jid = session.status.jid
-        if jid is None or session.metadata.deleting:
-            continue
-        rival = elder.get(jid)
-        if rival is None or _age(session) < _age(rival):
-            elder[jid] = session
-    return {
-        session.metadata.uid: first
-        for session in everyone
-        if session.status.jid is not None
-        and (first := elder.get(session.status.jid)) is not None
-        and first.metadata.uid != session.metadata.uid
-    }
+        if jid and (known := first.setdefault(jid, session)) is not session:
+            shared.setdefault(jid, [known]).append(session)
+    younger: dict[str, WhatsAppSession] = {}
+    for rivals in shared.values():
+        elder = min((one for one in rivals if not one.metadata.deleting), key=_age, default=None)
+        if elder is not None:
+            younger |= {one.metadata.uid: elder for one in rivals if one is not elder}
+    return younger
 
 
 def _age(session: WhatsAppSession) -> tuple[bool, str, str]:

@@ -1,21 +1,26 @@
-"""Which worker gets a session? The least loaded ready one with free capacity. Called when a session may be given away.
+"""Which worker gets a session? The one with the lowest cost that no filter refuses. Called when one may be given away.
 
 A `Floor` is one plan's view of all workers; it counts what the plan itself has given out, so that one plan never
-fills a worker beyond its capacity.
+fills a worker beyond its capacity. The cost of a choice is bounded: workers wait in the order of the cost that does
+not depend on the session, and only the first `EXAMINED` of them are weighed for each session.
 """
 
-import re
+import heapq
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 
-from whatsam_core.lease import LeaseRecord
 from whatsam_core.resources import WorkerPool
 from whatsam_operator.planning.boots import Boot, Boots
+from whatsam_operator.planning.candidates import Candidate, Details, candidates, details, mean
+from whatsam_operator.planning.filters import Ask, Filter, refusal
 from whatsam_operator.planning.liveness import Verdict
-from whatsam_operator.planning.snapshot import BootKey, Key
+from whatsam_operator.planning.scoring import Averages, base, own
+from whatsam_operator.planning.snapshot import Key, Snapshot
+
+EXAMINED = 8
+"""Workers that are weighed for one session: enough to spread a tenant, few enough for thousands of sessions."""
 
 
 class Refusal(StrEnum):
@@ -27,6 +32,10 @@ class Refusal(StrEnum):
     """The pool has no ready worker: wait for one (or raise `spec.replicas`)."""
     NO_CAPACITY = "NoCapacity"
     """Every ready worker is full, cordoned or too old: wait for a place."""
+    NO_PAIRING_SLOT = "NoPairingSlot"
+    """Places are free, but not for sessions without a device: wait until others are paired."""
+    TOO_MANY_LOGINS = "TooManyLogins"
+    """Wait some seconds until others behind the same outgoing address have logged in; nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +49,124 @@ class NoPlace:
 class Floor:
     """The workers of all pools while one plan is made."""
 
-    def __init__(self, pools: Mapping[Key, WorkerPool], boots: Boots) -> None:
-        self._pools = pools
+    def __init__(self, snapshot: Snapshot, boots: Boots, now: datetime) -> None:
+        self._snapshot = snapshot
         self._boots = boots
-        self._load: Counter[BootKey] = Counter(boots.sessions)
-        self._of_pool: dict[Key, list[Boot]] = {}
+        self._now = now
+        self._details: Details | None = None
+        self._halls: dict[Key, Hall] = {}
 
-    def place(self, pool_key: Key, *, prefer_pod: str | None, engine: str) -> Boot | NoPlace:
-        """Choose a boot and count the session there.
+    def place(
+        self,
+        pool_key: Key,
+        *,
+        prefer_pod: str | None,
+        engine: str,
+        avoid_pod: str | None = None,
+        tenant: str = "",
+        paired: bool = True,
+        egress: str | None = None,
+    ) -> Boot | NoPlace:
+        """Choose a boot and count the session there. See `Ask` for what the arguments mean.
 
-        `prefer_pod` is the UID of a pod whose local copy of the state is the newest: it is taken when a boot lives in
-        it, ready or not. `engine` is the engine version that last wrote the state: an older one could not read it.
+        The preferred pod is taken when a boot lives in it, ready or not.
         """
-        pool = self._pools.get(pool_key)
-        if pool is None:
+        hall = self.hall(pool_key)
+        if hall is None:
             return NoPlace(
                 Refusal.POOL_NOT_FOUND,
                 f"WorkerPool {pool_key[1]!r} does not exist in namespace {pool_key[0]!r}: "
                 "create it, or name another one in spec.poolRef",
             )
-        limit = pool.spec.sessions_per_worker
-        working = self._working(pool_key)
-        open_to_all = [boot for boot in working if _takes(boot, engine)]
-        with_place = [boot for boot in open_to_all if self._load[boot.key] < limit]
-        preferred = [boot for boot in with_place if boot.lease.record.pod_uid == prefer_pod]
-        ready = [boot for boot in with_place if boot.pod is not None and boot.pod.ready]
-        chosen = min(preferred or ready, key=self._rank, default=None)
-        if chosen is None:
-            return _explain(pool, working, ready=[boot for boot in open_to_all if boot.pod and boot.pod.ready])
-        self._load[chosen.key] += 1
-        return chosen
+        ask = Ask(
+            tenant=tenant, paired=paired, engine=engine, prefer_pod=prefer_pod, avoid_pod=avoid_pod, egress=egress
+        )
+        chosen = hall.choose(ask)
+        if isinstance(chosen, NoPlace):
+            return chosen
+        chosen.take(tenant, paired=paired)
+        return chosen.boot
 
-    def _working(self, pool_key: Key) -> list[Boot]:
-        if pool_key not in self._of_pool:
-            self._of_pool[pool_key] = [boot for boot in self._boots.of_pool(pool_key) if _present(boot)]
-        return self._of_pool[pool_key]
-
-    def _rank(self, boot: Boot) -> tuple[int, str, str]:
-        return (self._load[boot.key], boot.lease.record.pod_name, boot.lease.record.boot_id)
-
-
-def _present(boot: Boot) -> bool:
-    return boot.judgement.verdict is Verdict.ALIVE and boot.pod is not None and not boot.pod.deleting
+    def hall(self, pool_key: Key) -> "Hall | None":
+        """The workers of one pool; None when there is no such pool."""
+        if pool_key not in self._halls:
+            pool = self._snapshot.pools.get(pool_key)
+            if pool is None:
+                return None
+            if self._details is None:
+                self._details = details(self._snapshot, self._now)
+            found = candidates(pool, self._boots, self._snapshot.nodes, self._details)
+            self._halls[pool_key] = Hall(pool, found)
+        return self._halls[pool_key]
 
 
-def _takes(boot: Boot, engine: str) -> bool:
-    return boot.pod is not None and not boot.pod.cordoned and not is_older(boot.lease.record, engine)
+class Hall:
+    """The workers of one pool while one plan is made, in the order of their cost."""
+
+    def __init__(self, pool: WorkerPool, found: list[Candidate]) -> None:
+        self.pool = pool
+        self.candidates = found
+        self.logins = pool.spec.failover.max_concurrent_logins
+        loads = [candidate.boot.lease.record.load for candidate in found]
+        self.averages = Averages(mean(load.cpu for load in loads), mean(load.memory for load in loads))
+        self._by_pod = {
+            one.boot.lease.record.pod_uid: one for one in found if one.boot.judgement.verdict is Verdict.ALIVE
+        }
+        self._by_egress: dict[str, list[Candidate]] = {}
+        for candidate in found:
+            if candidate.egress is not None:
+                self._by_egress.setdefault(candidate.egress, []).append(candidate)
+        # A cost in the heap is never above the true one, which only grows: what comes up too early is put back.
+        self._heap = [(base(one, self.averages), number) for number, one in enumerate(found)]
+        self._number = {id(one): number for number, one in enumerate(found)}
+        heapq.heapify(self._heap)
+        self._hopeless: dict[tuple[str, bool, str | None], NoPlace] = {}
+
+    def choose(self, ask: Ask) -> Candidate | NoPlace:
+        """The best worker for the session, or why there is none. Counts nothing."""
+        preferred = self._by_pod.get(ask.prefer_pod or "")
+        if preferred is not None and self.refusal(preferred, ask) is None:
+            return preferred
+        kind = (ask.engine, ask.paired, ask.avoid_pod)
+        if kind in self._hopeless:  # places only become fewer while a plan is made
+            return self._hopeless[kind]
+        good = self._cheapest(ask)
+        if ask.egress is not None:
+            good += [one for one in self._by_egress.get(ask.egress, ()) if self.refusal(one, ask) is None]
+        if not good:
+            self._hopeless[kind] = _explain(self.pool, self.candidates, ask, self.logins)
+            return self._hopeless[kind]
+        return min(good, key=lambda one: (base(one, self.averages) + own(one, ask), self._number[id(one)]))
+
+    def refusal(self, candidate: Candidate, ask: Ask) -> Filter | None:
+        """The filter that keeps the session from the worker."""
+        return refusal(candidate, ask, logins=self.logins)
+
+    def _cheapest(self, ask: Ask) -> list[Candidate]:
+        good: list[Candidate] = []
+        seen: list[tuple[float, int]] = []
+        while self._heap and len(good) < EXAMINED:
+            cost, number = heapq.heappop(self._heap)
+            candidate = self.candidates[number]
+            now = base(candidate, self.averages)
+            if now > cost:
+                heapq.heappush(self._heap, (now, number))
+                continue
+            why = self.refusal(candidate, ask)
+            if why is None:
+                good.append(candidate)
+            if why is not Filter.FULL:  # one that is full stays full until the next plan
+                seen.append((cost, number))
+        for entry in seen:
+            heapq.heappush(self._heap, entry)
+        return good
 
 
-def _explain(pool: WorkerPool, working: list[Boot], ready: list[Boot]) -> NoPlace:
+def _explain(pool: WorkerPool, found: list[Candidate], ask: Ask, logins: int) -> NoPlace:
     name = pool.metadata.name
+    why = Counter(refusal(candidate, ask, logins=logins) for candidate in found)
+    absent = why[Filter.NOT_ALIVE] + why[Filter.GOING]
+    working = len(found) - absent
     if not working:
         wanted = pool.spec.replicas
         message = (
@@ -98,30 +175,20 @@ def _explain(pool: WorkerPool, working: list[Boot], ready: list[Boot]) -> NoPlac
             else f"0 of {wanted} workers of pool {name!r} are ready"
         )
         return NoPlace(Refusal.NO_WORKERS, message)
-    if not ready and all(boot.pod is not None and not boot.pod.ready for boot in working):
-        return NoPlace(Refusal.NO_WORKERS, f"0 of {len(working)} workers of pool {name!r} are ready")
-    cordoned = sum(1 for boot in working if boot.pod is not None and boot.pod.cordoned)
-    closed = f", {cordoned} cordoned" if cordoned else ""
+    if why[Filter.NOT_READY] == working:
+        return NoPlace(Refusal.NO_WORKERS, f"0 of {working} workers of pool {name!r} are ready")
+    if why[Filter.LOGINS]:
+        message = f"{logins} sessions log in behind each outgoing address of pool {name!r}: waiting for them"
+        return NoPlace(Refusal.TOO_MANY_LOGINS, message)
+    if why[Filter.NO_PAIRING_SLOT]:
+        message = (
+            f"0 of {working} workers of pool {name!r} have a free place for a session without a device: "
+            "it comes when others have been paired or stopped; or raise spec.replicas"
+        )
+        return NoPlace(Refusal.NO_PAIRING_SLOT, message)
+    closed = f", {why[Filter.CORDONED]} cordoned" if why[Filter.CORDONED] else ""
     return NoPlace(
         Refusal.NO_CAPACITY,
-        f"0 of {len(working)} workers of pool {name!r} have free capacity "
+        f"0 of {working} workers of pool {name!r} have free capacity "
         f"({pool.spec.sessions_per_worker} sessions each{closed}): raise spec.replicas or spec.sessionsPerWorker",
     )
-
-
-def is_older(record: LeaseRecord, engine: str) -> bool:
-    """Whether the boot runs an older release of the same engine.
-
-    Engines of another name are not compared: they keep one format, and a schema that an engine does not know is
-    refused where the state is read.
-    """
-    if not engine:
-        return False
-    mine, theirs = _release(record.engine_version), _release(engine)
-    return mine is not None and theirs is not None and mine[0] == theirs[0] and mine[1] < theirs[1]
-
-
-@lru_cache(maxsize=256)
-def _release(version: str) -> tuple[str, tuple[int, ...]] | None:
-    match = re.fullmatch(r"([a-z][a-z0-9]*)-v?([0-9]+(?:\.[0-9]+)*).*", version)
-    return None if match is None else (match[1], tuple(int(part) for part in match[2].split(".")))

@@ -6,6 +6,8 @@ after all decisions of the one before were carried out is empty.
 
 from collections import Counter
 from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Final
 
 from whatsam_core import names
 from whatsam_core.resources import WhatsAppSession
@@ -15,13 +17,16 @@ from whatsam_operator.planning.decisions import Decision
 from whatsam_operator.planning.deletion import plan_deletion
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.duplicates import younger_duplicates
-from whatsam_operator.planning.holder import holding
+from whatsam_operator.planning.holder import Hold, holding
 from whatsam_operator.planning.losses import plan_losses
 from whatsam_operator.planning.placement import Floor
 from whatsam_operator.planning.pools import plan_pool
 from whatsam_operator.planning.restarts import wanted_sightings
 from whatsam_operator.planning.running import plan_running
 from whatsam_operator.planning.snapshot import BootKey, Key, Moment, Snapshot
+
+PLAN_LIMIT: Final = 1000
+"""Decisions about free sessions in one plan: more than are written until the next one, and a bounded time."""
 
 
 def plan(snapshot: Snapshot, rendering: Rendering, now: Moment) -> list[Decision]:
@@ -37,28 +42,44 @@ def plan(snapshot: Snapshot, rendering: Rendering, now: Moment) -> list[Decision
 
 
 def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment) -> list[Decision]:
-    """The decisions about sessions: the longest waiting first, so that a full pool serves who came first."""
-    floor = Floor(snapshot.pools, boots)
+    """The decisions about sessions: what is free first, and of that the paired and then the longest waiting.
+
+    So a full pool serves who was promised most and came first. What is free and finds no room in `PLAN_LIMIT` waits
+    for the next plan, which skips what this one has started.
+    """
+    floor = Floor(snapshot, boots, now.wall)
     elders = younger_duplicates(snapshot.sessions.values())
-    decisions: list[Decision] = []
-    for session in sorted(snapshot.sessions.values(), key=_age):
-        if session.metadata.uid in snapshot.pending:
+    free: list[Case] = []
+    held: list[Case] = []
+    for session in snapshot.sessions.values():
+        if session.metadata.uid in snapshot.pending or session.metadata.key in snapshot.busy:
             continue
         case = Case(
             session=session,
             held=holding(session, boots),
             elder=elders.get(session.metadata.uid),
-            engine=_last_engine(session, boots),
             snapshot=snapshot,
             boots=boots,
             floor=floor,
             now=now,
         )
-        if not session.metadata.deleting:
-            decisions += plan_running(case)
-        elif names.FINALIZER_OPERATOR in session.metadata.finalizers:
-            decisions += plan_deletion(case)
+        (held if case.held.hold is Hold.HELD else free).append(case)
+    free.sort(key=_urgency)
+    decisions: list[Decision] = []
+    for case in free:
+        decisions += _plan_session(case)
+        if len(decisions) >= PLAN_LIMIT:
+            break
+    for case in held:
+        decisions += _plan_session(case)
     return decisions
+
+
+def _plan_session(case: Case) -> list[Decision]:
+    metadata = case.session.metadata
+    if not metadata.deleting:
+        return plan_running(case)
+    return plan_deletion(case) if names.FINALIZER_OPERATOR in metadata.finalizers else []
 
 
 def named_boots(sessions: Collection[WhatsAppSession]) -> set[BootKey]:
@@ -72,12 +93,9 @@ def sightings(snapshot: Snapshot, now: Moment) -> dict[str, float]:
     return {name: snapshot.sightings.get(name, now.steady) for name in wanted}
 
 
-def _last_engine(session: WhatsAppSession, boots: Boots) -> str:
-    key = boot_of(session)
-    boot = boots.by_key.get(key) if key is not None else None
-    return "" if boot is None else boot.lease.record.engine_version
+def _urgency(case: Case) -> tuple[bool, datetime, Key]:
+    metadata = case.session.metadata
+    return (case.session.status.jid is None, metadata.creation_timestamp or _NEVER, metadata.key)
 
 
-def _age(session: WhatsAppSession) -> tuple[str, Key]:
-    created = session.metadata.creation_timestamp
-    return (created.isoformat() if created is not None else "", session.metadata.key)
+_NEVER = datetime.min.replace(tzinfo=UTC)

@@ -34,7 +34,7 @@ from whatsam_operator.planning.snapshot import Moment, Snapshot
 from whatsam_operator.planning.views import PodView
 
 HEARTBEAT_GRAIN = timedelta(seconds=30)
-"""A heartbeat alone is written no more often than this: the Lease itself has the exact time."""
+"""Heartbeat and load alone are written no more often than this: the Lease itself has the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,14 @@ def _worker(pod: PodView, mine: Sequence[Boot], boots: Boots) -> Worker:
         boot_id=None if boot is None else boot.lease.record.boot_id,
         state=state,
         sessions=0 if boot is None else boots.sessions.get(boot.key, 0),
+        cpu=_share(None if boot is None else boot.lease.record.load.cpu),
+        memory=_share(None if boot is None else boot.lease.record.load.memory),
         last_heartbeat=None if boot is None else boot.lease.record.renewed_at,
     )
+
+
+def _share(percent: int | None) -> str | None:
+    return None if percent is None else f"{percent}%"
 
 
 def _conditions(pool: WorkerPool, scope: _Scope, online: int, now: datetime, *, foreign: bool) -> list[Condition]:
@@ -193,10 +199,11 @@ def _conditions(pool: WorkerPool, scope: _Scope, online: int, now: datetime, *, 
 
 
 def _worth_writing(old: PoolStatus, new: PoolStatus) -> bool:
-    """A new status is written when more than heartbeats changed, or when those have become old."""
+    """A new status is written when more than heartbeats and load changed, or when those have become old."""
 
     def without_beats(status: PoolStatus) -> PoolStatus:
-        workers = [worker.model_copy(update={"last_heartbeat": None}) for worker in status.workers]
+        quiet = {"last_heartbeat": None, "cpu": None, "memory": None}
+        workers = [worker.model_copy(update=quiet) for worker in status.workers]
         return status.model_copy(update={"workers": workers})
 
     if without_beats(old) != without_beats(new):

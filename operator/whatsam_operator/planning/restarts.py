@@ -16,6 +16,8 @@ from whatsam_operator.planning.liveness import Verdict
 def plan_restart(case: Case) -> list[Decision]:
     """A new epoch for the same boot, or nothing."""
     session = case.session
+    if session.status.is_true(ConditionType.CONNECTED):
+        return []
     key = boot_of(session)
     boot = case.boots.by_key.get(key) if key is not None else None
     if boot is None or boot.judgement.verdict is not Verdict.ALIVE:

@@ -16,7 +16,7 @@ from whatsam_operator.planning.decisions import (
     Story,
 )
 from whatsam_operator.planning.holder import Hold
-from whatsam_operator.planning.placement import NoPlace
+from whatsam_operator.planning.placement import NoPlace, Refusal
 from whatsam_operator.planning.restarts import plan_restart
 
 
@@ -43,8 +43,17 @@ def _start(case: Case) -> list[Decision]:
     holder = case.session.status.assignment
     # The pod of the last holder has the newest state as a local file: a boot that lives there needs no restore.
     prefer = None if holder is None else holder.pod_uid
-    place = case.floor.place(pool_of(case.session), prefer_pod=prefer, engine=case.engine)
+    place = case.floor.place(
+        pool_of(case.session),
+        prefer_pod=prefer,
+        engine=case.engine,
+        tenant=case.session.spec.tenant,
+        paired=case.session.status.jid is not None,
+        egress=case.egress,
+    )
     if isinstance(place, NoPlace):
+        if place.refusal is Refusal.TOO_MANY_LOGINS:
+            return []  # a matter of seconds: not worth a write for each
         return _refuse(case, place.refusal.value, place.message)
     return [assign_free(case.session, case.held, place, case.now)]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from whatsam_core.lease import LeaseRecord
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_core.sessions_state import Tombstone
-from whatsam_operator.planning.views import BudgetView, DeploymentView, PodView
+from whatsam_operator.planning.views import BudgetView, DeploymentView, NodeView, PodView
 
 Key = tuple[str, str]
 """`(namespace, name)` of an object."""
@@ -55,6 +55,8 @@ class Snapshot:
     pools: Mapping[Key, WorkerPool] = field(default_factory=dict[Key, WorkerPool])
     pods: Mapping[str, PodView] = field(default_factory=dict[str, PodView])
     """Connector pods by UID."""
+    nodes: Mapping[str, NodeView] = field(default_factory=dict[str, NodeView])
+    """By name."""
     leases: Mapping[BootKey, ObservedLease] = field(default_factory=dict[BootKey, ObservedLease])
     missing: Mapping[BootKey, float] = field(default_factory=dict[BootKey, float])
     """Boots that sessions name but that have no Lease: for how many seconds fresh reads have shown that."""
@@ -64,6 +66,8 @@ class Snapshot:
     """By session UID."""
     pending: Mapping[str, BootKey] = field(default_factory=dict[str, BootKey])
     """Assignments under way, by session UID: they take a place although no object shows it yet."""
+    busy: frozenset[Key] = frozenset()
+    """Sessions about which something is being written, or was refused a moment ago: not planned now."""
     sightings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Steady time at which the operator first saw something that must last for a while before it acts."""
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])

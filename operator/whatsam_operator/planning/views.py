@@ -1,4 +1,4 @@
-"""The parts of pods, Deployments and PodDisruptionBudgets that planning looks at, read from API objects.
+"""The parts of pods, nodes, Deployments and PodDisruptionBudgets that planning looks at, read from API objects.
 
 Called by the index for every object that arrives, so that a plan parses nothing.
 """
@@ -52,6 +52,16 @@ class PodView:
     cordoned: bool
     container: ContainerView | None
     deletion_cost: int | None
+    node: str = ""
+    """Name of its node; empty while it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node's labels: which outgoing address its pods share is written there."""
+
+    name: str
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,14 @@ def read_pod(pod: Json) -> PodView:
         cordoned=annotations.get(names.ANNOTATION_CORDON, "false").lower() not in ("false", "no", "0"),
         container=_read_container(status),
         deletion_cost=_whole_number(annotations.get(names.ANNOTATION_POD_DELETION_COST)),
+        node=(pod.get("spec") or {}).get("nodeName") or "",
     )
+
+
+def read_node(node: Json) -> NodeView:
+    """A node from the API server's object."""
+    metadata = node["metadata"]
+    return NodeView(name=metadata["name"], labels=dict(metadata.get("labels") or {}))
 
 
 def read_deployment(deployment: Json) -> DeploymentView:

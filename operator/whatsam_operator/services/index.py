@@ -12,14 +12,16 @@ from pydantic import ValidationError
 
 from whatsam_core.logging import get_logger
 from whatsam_core.resources import WhatsAppSession, WorkerPool
-from whatsam_core.storage.cluster import DEPLOYMENTS, PDBS, PODS, POOLS, SESSIONS, Kind
+from whatsam_core.storage.cluster import DEPLOYMENTS, NODES, PDBS, PODS, POOLS, SESSIONS, Kind
 from whatsam_operator.planning.snapshot import Key
 from whatsam_operator.planning.views import (
     BudgetView,
     DeploymentView,
+    NodeView,
     PodView,
     read_budget,
     read_deployment,
+    read_node,
     read_pod,
 )
 
@@ -51,12 +53,14 @@ class Index:
         self._pods = _Shelf(read_pod)
         self._deployments = _Shelf(read_deployment)
         self._budgets = _Shelf(read_budget)
+        self._nodes = _Shelf(read_node)
         self._shelves: dict[Kind, _Shelf[Any]] = {
             SESSIONS: self._sessions,
             POOLS: self._pools,
             PODS: self._pods,
             DEPLOYMENTS: self._deployments,
             PDBS: self._budgets,
+            NODES: self._nodes,
         }
         self._dead: OrderedDict[str, None] = OrderedDict()
 
@@ -85,10 +89,15 @@ class Index:
         """Pools' PodDisruptionBudgets by key."""
         return self._budgets.views
 
+    @property
+    def nodes(self) -> dict[Key, NodeView]:
+        """Nodes by key; their namespace is empty."""
+        return self._nodes.views
+
     def put(self, kind: Kind, raw: Json, at: float) -> None:
         """An object as it was at steady time `at`; an older version than the known one changes nothing."""
         shelf, metadata = self._shelves[kind], raw["metadata"]
-        key: Key = (metadata["namespace"], metadata["name"])
+        key: Key = (metadata.get("namespace", ""), metadata["name"])
         uid, version = metadata["uid"], _number(metadata["resourceVersion"])
         if uid in self._dead:
             return
@@ -126,7 +135,7 @@ class Index:
         """A complete list that was asked for at `sent_at`: what it lacks, and nobody has told of since, is gone."""
         for raw in items:
             self.put(kind, raw, sent_at)
-        listed = {(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in items}
+        listed = {(raw["metadata"].get("namespace", ""), raw["metadata"]["name"]) for raw in items}
         shelf = self._shelves[kind]
         for key, (uid, _, at) in list(shelf.known.items()):
             if key not in listed and at < sent_at:

@@ -28,7 +28,7 @@ from whatsam_operator.planning.decisions import (
 )
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.planner import plan, sightings
-from whatsam_operator.planning.snapshot import Snapshot
+from whatsam_operator.planning.snapshot import Key, Snapshot
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
 from whatsam_operator.services.knowledge import Knowledge
@@ -134,12 +134,14 @@ class Reconciler:
             sessions=dict(self._index.sessions),
             pools=dict(self._index.pools),
             pods={pod.uid: pod for pod in self._index.pods.values()},
+            nodes={node.name: node for node in self._index.nodes.values()},
             leases=self._leases.book.leases,
             missing=self._leases.book.missing,
             deployments=dict(self._index.deployments),
             budgets=dict(self._index.budgets),
             states=dict(self._knowledge.states),
             pending=dict(self._knowledge.pending),
+            busy=self._busy(),
             sightings=dict(self._knowledge.sightings),
             last_braked=dict(self._knowledge.last_braked),
         )
@@ -156,6 +158,12 @@ class Reconciler:
         finally:
             del self._under_way[slot]
             self._wake.set()
+
+    def _busy(self) -> frozenset[Key]:
+        """Sessions that a decision is under way for, or that one was refused for a moment ago."""
+        now = self._clock().steady
+        resting = (slot for slot, failures in self._failures.items() if now < failures.not_before)
+        return frozenset((slot[1], slot[2]) for slot in (*self._under_way, *resting) if slot[0] == "session")
 
     def _may_start(self, decision: Decision, now: float) -> bool:
         if decision.slot in self._under_way:

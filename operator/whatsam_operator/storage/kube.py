@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from whatsam_core import names
 from whatsam_core.lease import LeaseState
-from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PDBS, PODS, POOLS, SESSIONS, Cluster, Kind
+from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, NODES, PDBS, PODS, POOLS, SESSIONS, Cluster, Kind
 from whatsam_operator.planning.snapshot import Key
 
 Json = dict[str, Any]
@@ -28,6 +28,7 @@ WATCHED: Final[dict[Kind, str | None]] = {
     PODS: CONNECTORS,
     DEPLOYMENTS: CONNECTORS,
     PDBS: CONNECTORS,
+    NODES: None,
 }
 """What the operator keeps in its index, with the label selector."""
 

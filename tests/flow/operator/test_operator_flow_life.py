@@ -136,7 +136,7 @@ async def test_no_capacity_says_so_and_ends_when_there_is_some(world):
     condition = next(c for c in world.status("s3")["conditions"] if c["type"] == "Scheduled")
     assert condition["reason"] == "NoCapacity"
     assert "0 of 3 workers" in condition["message"]
-    assert operator.told("s3") == ["Unschedulable"]
+    await eventually(lambda: operator.told("s3") == ["Unschedulable"], 5, "it is told")
     world.server.delete(SESSIONS, (NAMESPACE, "s0"))
     await world.settled()
     assert world.status("s3")["assignment"]

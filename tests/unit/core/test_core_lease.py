@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatsam_core.lease import LeaseFormatError, LeaseRecord, LeaseState, LeaseTimingError, LeaseTimings, lease_name
+from whatsam_core.lease import (
+    LeaseFormatError,
+    LeaseRecord,
+    LeaseState,
+    LeaseTimingError,
+    LeaseTimings,
+    Load,
+    lease_name,
+)
 
 words = st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True)
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive by contract
@@ -26,6 +34,7 @@ records = st.builds(
     transitions=st.integers(0, 1000),
     engine_version=words,
     sessions=st.integers(0, 1000),
+    load=st.builds(Load, cpu=st.none() | st.integers(0, 400), memory=st.none() | st.integers(0, 400)),
     resource_version=words,
     uid=words,
 )

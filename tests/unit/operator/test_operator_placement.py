@@ -1,10 +1,11 @@
 """Which worker gets a session, and what is said when none can."""
 
 import pytest
-from operator_kit import NAMESPACE, assignment, observed, pod, pool, session, snapshot
+from operator_kit import NAMESPACE, START, assignment, observed, pod, pool, session, snapshot
 
 from whatsam_operator.planning.boots import gather
-from whatsam_operator.planning.placement import Floor, NoPlace, Refusal, is_older
+from whatsam_operator.planning.placement import Floor, NoPlace, Refusal
+from whatsam_operator.planning.releases import is_older
 
 POOL = (NAMESPACE, "default")
 
@@ -16,7 +17,7 @@ def floor(*, pods, leases, sessions=(), pools=None):
         leases=leases,
         sessions=sessions,
     )
-    return Floor(found.pools, gather(found))
+    return Floor(found, gather(found), START)
 
 
 def test_the_least_loaded_gets_it_and_what_was_given_counts():

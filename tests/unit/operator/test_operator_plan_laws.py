@@ -14,8 +14,8 @@ from whatsam_operator.planning.boots import boot_of, gather
 from whatsam_operator.planning.decisions import Assign, Finalize, RevokeLease, SetStatus, TakenFrom
 from whatsam_operator.planning.holder import Hold, holding
 from whatsam_operator.planning.liveness import Verdict
-from whatsam_operator.planning.placement import is_older
 from whatsam_operator.planning.planner import plan
+from whatsam_operator.planning.releases import is_older
 from whatsam_operator.planning.views import ContainerView
 
 NOW = moment(100.0)
