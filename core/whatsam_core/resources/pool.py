@@ -71,12 +71,18 @@ class Rebalance(WireModel):
 
     enabled: bool = Field(default=False, description="Move sessions so that workers are evenly used.")
     high_watermark: int = Field(
-        default=85, ge=1, le=100, description="Percentage of capacity above which a worker gives sessions away."
+        default=90, ge=1, le=100, description="Percentage of places or memory above which a worker gives sessions away."
+    )
+    cpu_high_watermark: int = Field(
+        default=80, ge=1, le=100, description="The same for CPU, as a percentage of what the worker may use."
     )
     low_watermark: int = Field(
-        default=50, ge=0, le=100, description="Percentage of capacity below which a worker takes sessions."
+        default=70,
+        ge=0,
+        le=100,
+        description="Percentage of all three below which a worker takes sessions; at least 10 below the others.",
     )
-    max_moves: int = Field(default=1, ge=1, le=100, description="Sessions that move at a time.")
+    max_moves: int = Field(default=5, ge=1, le=100, description="Sessions that move at a time.")
     interval: int = Field(default=60, ge=5, le=86400, description="Seconds between two rounds.")
 
 

@@ -79,6 +79,11 @@ def step(known: Candidacy | None, me: str, now: float) -> Step:
     return Step.WAIT
 
 
+def may_write(renewed_at: float | None, now: float, timings: ElectionTimings) -> bool:
+    """Whether a process may write at `now` whose last good renewal started at `renewed_at` (steady seconds)."""
+    return renewed_at is not None and now < renewed_at + timings.deadline
+
+
 def seen(before: Candidacy | None, lease: dict[str, Any], answered_at: float) -> Candidacy:
     """The Lease as just read; its age goes on only while it is the very same record."""
     metadata, spec = lease["metadata"], lease.get("spec") or {}

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from whatsam_core.logging import get_logger
 from whatsam_core.storage.cluster import ClusterError, Conflict, NotFound
 from whatsam_operator.errors import NotLeader
-from whatsam_operator.planning.election import Candidacy, ElectionTimings, Step, body, seen, step
+from whatsam_operator.planning.election import Candidacy, ElectionTimings, Step, body, may_write, seen, step
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.storage.leader_lease import LeaderLease
 
@@ -26,14 +26,15 @@ class Leadership:
         self._timings = timings
         self._clock = clock
         self._known: Candidacy | None = None
-        self._deadline: float | None = None
+        self._renewed_at: float | None = None
+        """Steady time at which the last good renewal started; None while this process does not lead."""
         self.looked_at: float | None = None
         """Steady time of the last answer of the API server about the Lease."""
 
     @property
     def leads(self) -> bool:
         """Whether this process may write now."""
-        return self._deadline is not None and self._clock().steady < self._deadline
+        return may_write(self._renewed_at, self._clock().steady, self._timings)
 
     def require(self) -> None:
         """Raises `NotLeader` unless this process may write now."""
@@ -54,7 +55,7 @@ class Leadership:
                     await self._lead(term)
                 finally:
                     leading(False)
-                self._deadline = None
+                self._renewed_at = None
                 log.warning("leadership_lost", identity=self.identity)
         finally:
             await self._release()
@@ -101,19 +102,19 @@ class Leadership:
             stored = await write(wanted)
         except (Conflict, NotFound):
             # Somebody else wrote it, or deleted it: it is not ours until we have looked and taken it again.
-            self._known, self._deadline = None, None
+            self._known, self._renewed_at = None, None
             return False
         except ClusterError as error:
             log.info("leader_lease_unreachable", error=str(error))
             return False
         self.looked_at = self._clock().steady
         self._known = seen(self._known, stored, self.looked_at)
-        self._deadline = started.steady + self._timings.deadline
+        self._renewed_at = started.steady
         return True
 
     async def _release(self) -> None:
         """Let the next one lead at once. Best effort: without it the Lease expires."""
-        self._deadline = None
+        self._renewed_at = None
         known = self._known
         if known is None or known.holder != self.identity:
             return

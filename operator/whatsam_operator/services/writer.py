@@ -8,10 +8,11 @@ import contextlib
 from typing import Any, Final
 
 from whatsam_core import names
-from whatsam_core.lease import LeaseRecord, LeaseState
+from whatsam_core.lease import LeaseRecord
 from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PDBS, PODS, POOLS, SESSIONS, NotFound
 from whatsam_operator.errors import StalePlan
 from whatsam_operator.planning import stream_replaced
+from whatsam_operator.planning.confirmation import Confirmation, confirm
 from whatsam_operator.planning.decisions import (
     AdoptState,
     ApplyBudget,
@@ -201,22 +202,29 @@ class Writer:
             return
         if len(self._confirmed) >= REMEMBERED_BOOTS:
             self._confirmed.clear()  # costs a read per boot that is asked for again
+        missed = boot not in self._leases.book.leases
+        match confirm(await self._fresh_lease(boot), missed=missed):
+            case Confirmation.GONE:
+                self._confirmed.add(boot)
+            case Confirmation.HELD:
+                self._leases.poke()
+                raise StalePlan("the Lease of the last holder is held")
+            case Confirmation.VANISHED:
+                self._leases.poke()
+                raise StalePlan("the Lease of the last holder was deleted meanwhile")
+
+    async def _fresh_lease(self, boot: BootKey) -> LeaseRecord | None:
+        """The Lease of a boot as it is now. A boot whose Lease is not in the book has no name: all are read."""
         known = self._leases.book.leases.get(boot)
         if known is None:
-            # No Lease for a whole duration of fresh reads. One more read, now.
-            if not await self._leases.read() or boot in self._leases.book.leases:
-                raise StalePlan("the Lease of the last holder is back, or cannot be read")
-            self._confirmed.add(boot)
-            return
+            if not await self._leases.read():
+                raise StalePlan("the Leases cannot be read")
+            found = self._leases.book.leases.get(boot)
+            return None if found is None else found.record
         try:
-            record = LeaseRecord.from_wire(await self._kube.get(LEASES, (boot[0], known.record.name)))
+            return LeaseRecord.from_wire(await self._kube.get(LEASES, (boot[0], known.record.name)))
         except NotFound:
-            self._leases.poke()
-            raise StalePlan("the Lease of the last holder was deleted meanwhile") from None
-        if record.state not in (LeaseState.RELEASED, LeaseState.REVOKED):
-            self._leases.poke()
-            raise StalePlan("the Lease of the last holder is held")
-        self._confirmed.add(boot)
+            return None
 
     def _echo(self, kind: Any, stored: Json) -> None:
         self._index.put(kind, stored, self._clock().steady)
