@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from whatsam_core.resources import ConditionType, WhatsAppSession, WorkerPool
 from whatsam_operator.planning.boots import Boot, Boots, boot_of
 from whatsam_operator.planning.snapshot import BootKey, Snapshot
+from whatsam_operator.planning.starts import trials
 from whatsam_operator.planning.views import NodeView
 
 LOGIN_TIME = timedelta(seconds=60)
@@ -51,18 +52,21 @@ class Candidate:
     unpaired: int = 0
     """Sessions without a device, of those."""
     tenants: Counter[str] = field(default_factory=Counter[str])
+    trials: int = 0
+    """Sessions under suspicion that start there."""
 
     @property
     def pairing_slots(self) -> int:
         """How many sessions without a device it may hold."""
         return max(FEWEST_PAIRING_SLOTS, int(self.limit * PAIRING_SHARE))
 
-    def take(self, tenant: str, *, paired: bool) -> None:
+    def take(self, tenant: str, *, paired: bool, suspect: bool = False) -> None:
         """Count a session that the plan gives to it."""
         self.sessions += 1
         self.node.sessions += 1
         self.tenants[tenant] += 1
         self.unpaired += not paired
+        self.trials += suspect
         if self.egress_load is not None:
             self.egress_load.logins += 1
 
@@ -74,6 +78,7 @@ class Details:
     tenants: Mapping[BootKey, Counter[str]]
     unpaired: Mapping[BootKey, int]
     logins: Mapping[BootKey, int]
+    trials: Mapping[BootKey, int]
 
 
 def details(snapshot: Snapshot, now: datetime) -> Details:
@@ -91,7 +96,7 @@ def details(snapshot: Snapshot, now: datetime) -> Details:
             unpaired[boot] += 1
         if under_way is not None or logging_in(session, now):
             logins[boot] += 1
-    return Details(tenants, unpaired, logins)
+    return Details(tenants, unpaired, logins, trials(snapshot))
 
 
 def logging_in(session: WhatsAppSession, now: datetime) -> bool:
@@ -133,6 +138,7 @@ def candidates(pool: WorkerPool, boots: Boots, nodes: Mapping[str, NodeView], co
                 sessions=sessions,
                 unpaired=counted.unpaired.get(boot.key, 0),
                 tenants=Counter(counted.tenants.get(boot.key, ())),
+                trials=counted.trials.get(boot.key, 0),
             )
         )
     return found

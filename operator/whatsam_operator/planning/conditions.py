@@ -9,11 +9,13 @@ from datetime import datetime
 
 from whatsam_core.resources import Condition, ConditionStatus, ConditionType, WhatsAppSession, set_condition
 
-OPERATOR_STALLS = frozenset({"DuplicateDevice", "StateOfAnotherTenant", "StreamReplaced"})
+OPERATOR_STALLS = frozenset({"DuplicateDevice", "StateOfAnotherTenant", "StreamReplaced", "CrashLooping"})
 """Reasons of `Stalled` that the operator itself sets and may take back. Other reasons are the holder's."""
 FOREIGN_STATE = "StateOfAnotherTenant"
 DUPLICATE = "DuplicateDevice"
 STREAM_REPLACED = "StreamReplaced"
+CRASH_LOOPING = "CrashLooping"
+START_BACK_OFF = "StartBackOff"
 EPOCH_BEHIND = "EpochBehindStore"
 STORE_UNREACHABLE = "ObjectStoreUnreachable"
 STOPPED = "Stopped"

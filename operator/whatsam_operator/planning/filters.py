@@ -24,6 +24,8 @@ class Ask:
     """UID of the pod whose local copy of the state is the newest."""
     avoid_pod: str | None = None
     """UID of the pod that the session shall leave."""
+    suspect: bool = False
+    """Its starts have failed with their workers: it must not start beside another one of that kind."""
     egress: str | None = None
     """Outgoing address that WhatsApp last saw it from."""
 
@@ -39,6 +41,7 @@ class Filter(StrEnum):
     OLDER_ENGINE = "its engine is older than the state"
     FULL = "it is full"
     NO_PAIRING_SLOT = "its places for sessions without a device are taken"
+    TRIAL = "another session whose starts have failed is starting there"
     LOGINS = "too many sessions log in behind its outgoing address"
 
 
@@ -65,6 +68,8 @@ def refusal(candidate: Candidate, ask: Ask, *, logins: int) -> Filter | None:  #
         return Filter.FULL
     if not ask.paired and candidate.unpaired >= candidate.pairing_slots:
         return Filter.NO_PAIRING_SLOT
+    if ask.suspect and candidate.trials:
+        return Filter.TRIAL
     if candidate.egress_load is not None and candidate.egress_load.logins >= logins:
         return Filter.LOGINS
     return None

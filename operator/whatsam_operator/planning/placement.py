@@ -36,6 +36,13 @@ class Refusal(StrEnum):
     """Places are free, but not for sessions without a device: wait until others are paired."""
     TOO_MANY_LOGINS = "TooManyLogins"
     """Wait some seconds until others behind the same outgoing address have logged in; nothing is written."""
+    ON_TRIAL = "OnTrial"
+    """Wait some seconds until another session whose starts have failed is up or lost; nothing is written."""
+
+    @property
+    def brief(self) -> bool:
+        """It is over in seconds: not worth a write for each session."""
+        return self in (Refusal.TOO_MANY_LOGINS, Refusal.ON_TRIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Floor:
         tenant: str = "",
         paired: bool = True,
         egress: str | None = None,
+        suspect: bool = False,
     ) -> Boot | NoPlace:
         """Choose a boot and count the session there. See `Ask` for what the arguments mean.
 
@@ -79,12 +87,18 @@ class Floor:
                 "create it, or name another one in spec.poolRef",
             )
         ask = Ask(
-            tenant=tenant, paired=paired, engine=engine, prefer_pod=prefer_pod, avoid_pod=avoid_pod, egress=egress
+            tenant=tenant,
+            paired=paired,
+            engine=engine,
+            prefer_pod=prefer_pod,
+            avoid_pod=avoid_pod,
+            egress=egress,
+            suspect=suspect,
         )
         chosen = hall.choose(ask)
         if isinstance(chosen, NoPlace):
             return chosen
-        chosen.take(tenant, paired=paired)
+        chosen.take(tenant, paired=paired, suspect=suspect)
         return chosen.boot
 
     def hall(self, pool_key: Key) -> "Hall | None":
@@ -120,14 +134,14 @@ class Hall:
         self._heap = [(base(one, self.averages), number) for number, one in enumerate(found)]
         self._number = {id(one): number for number, one in enumerate(found)}
         heapq.heapify(self._heap)
-        self._hopeless: dict[tuple[str, bool, str | None], NoPlace] = {}
+        self._hopeless: dict[tuple[str, bool, bool, str | None], NoPlace] = {}
 
     def choose(self, ask: Ask) -> Candidate | NoPlace:
         """The best worker for the session, or why there is none. Counts nothing."""
         preferred = self._by_pod.get(ask.prefer_pod or "")
         if preferred is not None and self.refusal(preferred, ask) is None:
             return preferred
-        kind = (ask.engine, ask.paired, ask.avoid_pod)
+        kind = (ask.engine, ask.paired, ask.suspect, ask.avoid_pod)
         if kind in self._hopeless:  # places only become fewer while a plan is made
             return self._hopeless[kind]
         good = self._cheapest(ask)
@@ -177,6 +191,8 @@ def _explain(pool: WorkerPool, found: list[Candidate], ask: Ask, logins: int) ->
         return NoPlace(Refusal.NO_WORKERS, message)
     if why[Filter.NOT_READY] == working:
         return NoPlace(Refusal.NO_WORKERS, f"0 of {working} workers of pool {name!r} are ready")
+    if why[Filter.TRIAL]:
+        return NoPlace(Refusal.ON_TRIAL, "on each worker another session whose starts have failed is starting: waiting")
     if why[Filter.LOGINS]:
         message = f"{logins} sessions log in behind each outgoing address of pool {name!r}: waiting for them"
         return NoPlace(Refusal.TOO_MANY_LOGINS, message)

@@ -2,7 +2,7 @@
 
 from whatsam_core import names
 from whatsam_core.resources import DesiredState, Phase
-from whatsam_operator.planning import adoption, conditions
+from whatsam_operator.planning import adoption, conditions, starts
 from whatsam_operator.planning.assigning import assign_free, release, unschedulable
 from whatsam_operator.planning.boots import pool_of
 from whatsam_operator.planning.case import Case
@@ -16,7 +16,7 @@ from whatsam_operator.planning.decisions import (
     Story,
 )
 from whatsam_operator.planning.holder import Hold
-from whatsam_operator.planning.placement import NoPlace, Refusal
+from whatsam_operator.planning.placement import NoPlace
 from whatsam_operator.planning.restarts import plan_restart
 
 
@@ -43,6 +43,11 @@ def _start(case: Case) -> list[Decision]:
     holder = case.session.status.assignment
     # The pod of the last holder has the newest state as a local file: a boot that lives there needs no restore.
     prefer = None if holder is None else holder.pod_uid
+    start = starts.answer(case.session, case.snapshot.storms, case.now)
+    if start.start is starts.Start.STALL:
+        return _refuse(case, conditions.CRASH_LOOPING, start.message, stalled=True)
+    if start.start is starts.Start.WAIT:
+        return _refuse(case, conditions.START_BACK_OFF, start.message)
     place = case.floor.place(
         pool_of(case.session),
         prefer_pod=prefer,
@@ -50,10 +55,11 @@ def _start(case: Case) -> list[Decision]:
         tenant=case.session.spec.tenant,
         paired=case.session.status.jid is not None,
         egress=case.egress,
+        suspect=start.start is starts.Start.TRIAL,
     )
     if isinstance(place, NoPlace):
-        if place.refusal is Refusal.TOO_MANY_LOGINS:
-            return []  # a matter of seconds: not worth a write for each
+        if place.refusal.brief:
+            return []
         return _refuse(case, place.refusal.value, place.message)
     return [assign_free(case.session, case.held, place, case.now)]
 

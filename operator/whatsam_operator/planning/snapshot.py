@@ -47,6 +47,30 @@ class StateKnowledge:
     reachable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class FailedStart:
+    """A session whose worker was lost before the session was up."""
+
+    count: int
+    """Times in a row."""
+    epoch: int
+    """Under which it happened last."""
+    generation: int
+    """Of the session then: who changes its spec wipes the slate."""
+    at: float
+    """Steady time at which it was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storms:
+    """What is remembered of failed starts; see `starts`."""
+
+    sessions: Mapping[str, FailedStart] = field(default_factory=dict[str, FailedStart])
+    """By session UID."""
+    pools: Mapping[Key, Mapping[BootKey, float]] = field(default_factory=dict[Key, Mapping[BootKey, float]])
+    """Boots of a pool that were lost with failed starts, and when (steady)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All objects by key, and what only the operator itself can know."""
@@ -70,5 +94,6 @@ class Snapshot:
     """Sessions about which something is being written, or was refused a moment ago: not planned now."""
     sightings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Steady time at which the operator first saw something that must last for a while before it acts."""
+    storms: Storms = Storms()
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])
     """Steady time of the last takeover in a pool whose mass failure is under suspicion."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from whatsam_operator.planning.snapshot import BootKey, Key, StateKnowledge
+from whatsam_operator.planning.snapshot import BootKey, Key, StateKnowledge, Storms
 
 
 @dataclass(slots=True)
@@ -14,6 +14,8 @@ class Knowledge:
     pending: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
     """By session UID: the boot that an assignment under way names."""
     sightings: dict[str, float] = field(default_factory=dict[str, float])
+    storms: Storms = field(default_factory=Storms)
+    """Failed starts."""
     last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
 
     def forget_sessions_but(self, alive: set[str]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from whatsam_core.logging import get_logger
@@ -29,6 +29,7 @@ from whatsam_operator.planning.decisions import (
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.planner import plan, sightings
 from whatsam_operator.planning.snapshot import Key, Snapshot
+from whatsam_operator.planning.starts import observe
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
 from whatsam_operator.services.knowledge import Knowledge
@@ -39,6 +40,10 @@ from whatsam_operator.services.writer import Writer
 
 DEBOUNCE: Final = 0.01
 """Seconds between the first sign of a change and the plan: changes come in bursts."""
+PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 0.5
+"""A large fleet's plan is followed by a pause of so many times its own length, in seconds at most: writes and reads
+need the event loop, too."""
 TICK: Final = 5.0
 """Seconds after which a plan is made although nothing changed: time limits pass without an event."""
 STORE_DECISIONS: Final = 4
@@ -92,6 +97,7 @@ class Reconciler:
         self._wake = wake
         self._under_way: dict[tuple[str, ...], asyncio.Task[None] | None] = {}
         self._failures: dict[tuple[str, ...], _Failures] = {}
+        self._last_plan = 0.0
 
     async def run(self) -> None:
         """Plan and act for ever. When it is cancelled, what is under way is cancelled with it."""
@@ -100,7 +106,7 @@ class Reconciler:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK):
                         await self._wake.wait()
-                await asyncio.sleep(DEBOUNCE)
+                await asyncio.sleep(max(DEBOUNCE, min(self._last_plan * PAUSE, LONGEST_PAUSE)))
                 self._wake.clear()
                 self.step()
         finally:
@@ -117,8 +123,12 @@ class Reconciler:
         self._metrics.lease_read_age.set(max(0.0, now.steady - self._leases.book.read_at))
         with self._metrics.plan_seconds.time():
             snapshot = self.snapshot()
+            # A loss must be counted before this very plan gives the session away.
+            self._knowledge.storms = observe(snapshot.storms, snapshot, now)
+            snapshot = replace(snapshot, storms=self._knowledge.storms)
             self._knowledge.sightings = sightings(snapshot, now)
             decisions = plan(snapshot, self._rendering, now)
+        self._last_plan = max(0.0, self._clock().steady - now.steady)
         self._show_phases()
         self._forget_old_failures(now.steady)
         started: list[Decision] = []
@@ -143,6 +153,7 @@ class Reconciler:
             pending=dict(self._knowledge.pending),
             busy=self._busy(),
             sightings=dict(self._knowledge.sightings),
+            storms=self._knowledge.storms,
             last_braked=dict(self._knowledge.last_braked),
         )
 

@@ -189,6 +189,9 @@ class Boot:
             elif wanted and name not in self.held and self.state is LeaseState.ACTIVE:
                 self.held[name] = status["epoch"]
                 self.world.witness.started(name, self.boot_id)
+                if name in self.world.poison:
+                    self.world.spawn(self.pod.crash())
+                    return
                 await self._report(name, status)
         for name in list(self.held):
             if (NAMESPACE, name) not in self.world.server.objects[SESSIONS]:
@@ -298,6 +301,8 @@ class World:
         self.connectors = Client(self.server)
         self.boot_ids = itertools.count(1)
         self.pairs = pairs
+        self.poison: set[str] = set()
+        """Sessions whose start ends the worker."""
         self.assignments: list[tuple[str, int, str]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self.limit = sessions_per_worker
