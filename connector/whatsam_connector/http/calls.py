@@ -4,42 +4,17 @@ A call never sends by itself: it wakes the outbox, which works its rows off in o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 from uuid import UUID
 
 from whatsam_connector.errors import DatabaseUnavailable
+from whatsam_connector.http.holding import Address, Refusal, judge_call
 from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.waiters import Waiters
 from whatsam_connector.sessions.runner import SessionRunner
 
 _WITHOUT_A_LOOK = 0.3
 """Seconds to wait for the outbox's word before the row itself is read."""
-
-
-class Refusal(Enum):
-    """Why a call is not taken; the value is the code that the caller gets."""
-
-    STALE_EPOCH = "STALE_EPOCH"
-    """The session is here, under another epoch."""
-    NOT_HOLDER = "NOT_HOLDER"
-    """Another boot holds it, or nobody."""
-    FENCED = "FENCED"
-    """This worker's Lease is not confirmed."""
-    NOT_CONNECTED = "NOT_CONNECTED"
-    """The session is not logged in; the message stays pending and leaves when it is."""
-    UNKNOWN_MESSAGE = "UNKNOWN_MESSAGE"
-    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
-
-
-@dataclass(frozen=True)
-class Address:
-    """For whom a call is meant."""
-
-    uid: str
-    epoch: int
-    boot: str
 
 
 class MessageViews(Protocol):
@@ -97,10 +72,8 @@ class Calls:
     def holder_of(self, address: Address) -> SessionRunner | Refusal:
         """The session's runner, if this boot holds it under that epoch and its Lease is confirmed."""
         runner = self._find(address.uid)
-        if address.boot != self._boot or runner is None or runner.state.stage.final:
-            return Refusal.NOT_HOLDER
-        if address.epoch != runner.epoch:
-            return Refusal.STALE_EPOCH
-        if not self._may_work():
-            return Refusal.FENCED
+        running = None if runner is None or runner.state.stage.final else runner.epoch
+        refusal = judge_call(address, self._boot, running, may_work=self._may_work())
+        if refusal is not None or runner is None:
+            return refusal or Refusal.NOT_HOLDER
         return runner

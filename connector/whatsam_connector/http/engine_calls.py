@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from whatsam_connector.engine.methods import METHODS
-from whatsam_connector.http.calls import Address, Refusal
+from whatsam_connector.http.holding import Address, Refusal
 from whatsam_connector.sessions.runner import SessionRunner
 from whatsam_connector.supervision import EngineError, EngineRefused, EngineUncertain
 

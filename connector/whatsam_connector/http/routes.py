@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse
 
 from whatsam_connector.errors import TokenRefused
 from whatsam_connector.http.bodies import LARGEST_BODY, BodyProblem, read_arguments
-from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.calls import Calls
 from whatsam_connector.http.engine_calls import CallEnd, Declined, EngineCalls, Outcome, Value
 from whatsam_connector.http.health import Health
+from whatsam_connector.http.holding import Address, Refusal
 from whatsam_connector.http.sending import Sends, refusal_answer, refused_token
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_core.metrics import CONTENT_TYPE

@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from whatsam_connector.errors import TokenForbidden, TokenRefused
-from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.calls import Calls
+from whatsam_connector.http.holding import Address, Refusal
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.messages.rows import MessageView
 

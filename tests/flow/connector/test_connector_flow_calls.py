@@ -9,8 +9,9 @@ import pytest
 from connector_rig import UID, Rig, connector
 from connector_virtual import VirtualClock, run, until
 
-from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.calls import Calls
 from whatsam_connector.http.engine_calls import IN_ALL, PER_SESSION, CallEnd, Declined, EngineCalls, Value
+from whatsam_connector.http.holding import Address, Refusal
 from whatsam_connector.supervision import EngineRefused, EngineUncertain, EngineUnresponsive
 
 HERE = Address(UID, 1, "boot1")

@@ -12,7 +12,8 @@ from connector_virtual import VirtualClock, run, until
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from whatsam_connector.content import schema
-from whatsam_connector.http.calls import Address, Calls, Refusal
+from whatsam_connector.http.calls import Calls
+from whatsam_connector.http.holding import Address, Refusal
 from whatsam_connector.journal import InboundReceipt, ReceiptKind, Writer
 from whatsam_connector.messages.rows import MessageView
 from whatsam_connector.messages.rules import MOST_ATTEMPTS, UNCERTAIN_WAIT
