@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from whatsam_connector.clock import Clock
 from whatsam_connector.errors import Fenced
 from whatsam_connector.lease.tenure import Tenure
-from whatsam_connector.lease.verdict import supervisor_deadline
+from whatsam_connector.lease.verdict import supervisor_timer
 from whatsam_core.logging import get_logger
 
 _log = get_logger(__name__)
@@ -124,8 +124,10 @@ class LivingEngines:
         """Armed while any engine may live; the supervisor has nothing to fear from its own timer otherwise."""
         if len(self) == 0:
             self._nobody.set()
+        else:
+            self._nobody.clear()
+        deadline = supervisor_timer(len(self), self._tenure.renewed_at, self._tenure.timings)
+        if deadline is None:
             self._timer.disarm()
-            return
-        self._nobody.clear()
-        if self._tenure.renewed_at is not None:
-            self._timer.arm(supervisor_deadline(self._tenure.timings, self._tenure.renewed_at))
+        else:
+            self._timer.arm(deadline)

@@ -216,9 +216,7 @@ class LeaseKeeper:
         if known is not None and found is not None:
             _log.info("lease.own_write_found", lease=self._record.name)
             self._accept(found, known.started)
-            # Its start may lie so far back that a fence is due already: then it has confirmed nothing.
-            aged = verdict.judge_age(self._age(), self._timings)
-            return outcome if aged is Verdict.RETRY else Verdict.RETRY
+            return verdict.judge_own_write(self._age(), self._timings)
         return outcome
 
     def _accept(self, written: LeaseRecord, started: float) -> None:

@@ -70,6 +70,14 @@ def supervisor_deadline(timings: LeaseTimings, renewed_at: float) -> float:
     return renewed_at + timings.hard_fence + (timings.lease_duration - timings.hard_fence) / 2
 
 
+def supervisor_timer(engines: int, renewed_at: float | None, timings: LeaseTimings) -> float | None:
+    """The deadline of the supervisor's own kernel timer; None: disarmed.
+
+    `engines` counts those that live or are being born: without any, nothing of this boot can do harm.
+    """
+    return None if engines == 0 or renewed_at is None else supervisor_deadline(timings, renewed_at)
+
+
 def judge_age(age: float, timings: LeaseTimings) -> Verdict:
     """The verdict when nothing has come since the last good renewal, which started `age` seconds ago."""
     if age >= kill_after(timings):
@@ -105,6 +113,14 @@ def judge_read_back(found: LeaseRecord | None, attempts: Reversible[Attempt]) ->
         if _same_words(found, attempt.record):
             return Verdict.RENEWED, attempt
     return Verdict.REVOKED, None
+
+
+def judge_own_write(age: float, timings: LeaseTimings) -> Verdict:
+    """The verdict on an own write that was found by `judge_read_back` and started `age` seconds ago.
+
+    It may lie so far back that a fence is due already: then it has confirmed nothing.
+    """
+    return Verdict.RENEWED if judge_age(age, timings) is Verdict.RETRY else Verdict.RETRY
 
 
 def _same_words(found: LeaseRecord, written: LeaseRecord) -> bool:
