@@ -1,6 +1,7 @@
 """Builds the operator from its settings: one context per process, one term per leadership. Called by `main`."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from whatsam_core.storage.objects import ObjectStore
 from whatsam_core.storage.opening import open_object_store
 from whatsam_operator.handlers.watch import Feed, Watch
 from whatsam_operator.planning.deployment import Rendering
+from whatsam_operator.planning.explaining import Explanation
 from whatsam_operator.planning.planner import named_boots
 from whatsam_operator.services.clock import Clock, now
+from whatsam_operator.services.explain import ExplainService
 from whatsam_operator.services.index import Index
 from whatsam_operator.services.knowledge import Knowledge
 from whatsam_operator.services.leadership import Leadership
@@ -25,9 +28,10 @@ from whatsam_operator.services.stories import StoryTeller
 from whatsam_operator.services.sweep import Sweep
 from whatsam_operator.services.term import Term
 from whatsam_operator.services.writer import Writer
-from whatsam_operator.settings import OperatorSettings
+from whatsam_operator.settings import DEFAULT_CONNECTOR_IMAGE, OperatorSettings
 from whatsam_operator.storage.kube import Kube
 from whatsam_operator.storage.leader_lease import LeaderLease
+from whatsam_operator.storage.reading import Reader
 from whatsam_operator.storage.states import States
 
 
@@ -120,6 +124,16 @@ def make_term(context: Context, watch: WatchMaker = Watch) -> Term:
         sweep=Sweep(remains, reconciler.alone_with, settings.sweep_period),
         watch=watch(_feeder(index, leases, clock), resync.ask).run,
     )
+
+
+async def explain_cluster(namespace: str | None, sessions: frozenset[str]) -> Explanation:
+    """What the operator would do in the cluster that this process can reach. Raises `ClusterError`."""
+    cluster = await Cluster.connect(user_agent="whatsam-operator-plan")
+    try:
+        image = os.environ.get("WHATSAM_CONNECTOR_IMAGE", DEFAULT_CONNECTOR_IMAGE)
+        return await ExplainService(Reader(cluster, namespace), now, image=image).run(sessions)
+    finally:
+        await cluster.close()
 
 
 def _feeder(index: Index, leases: LeaseReader, clock: Clock) -> Feed:

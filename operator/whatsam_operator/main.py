@@ -10,7 +10,8 @@ from typing import Any, Final
 from whatsam_core.errors import WhatsamError
 from whatsam_core.logging import configure, get_logger
 from whatsam_core.settings import load, refuse
-from whatsam_operator.factory import Context, make_context, make_term
+from whatsam_operator.factory import Context, explain_cluster, make_context, make_term
+from whatsam_operator.handlers.command import PlanCommand, parse
 from whatsam_operator.handlers.health import HealthServer
 from whatsam_operator.services.clock import now
 from whatsam_operator.settings import OperatorSettings
@@ -26,7 +27,10 @@ log = get_logger(__name__)
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT; with arguments, do what they say and end."""
+    command = parse(sys.argv[1:])
+    if command is not None:
+        sys.exit(_show_plan(command))
     try:
         settings = load(OperatorSettings)
         settings.election_timings()
@@ -34,6 +38,18 @@ def main() -> None:
         refuse(error)
     configure("whatsam-operator", settings.log_level)
     sys.exit(asyncio.run(run(settings)))
+
+
+def _show_plan(command: PlanCommand) -> int:
+    """Print what the operator would do; 1 when the cluster cannot be read."""
+    configure("whatsam-operator-plan", "ERROR")
+    try:
+        explanation = asyncio.run(explain_cluster(command.namespace, command.sessions))
+    except WhatsamError as error:
+        print(f"the cluster cannot be read: {error}", file=sys.stderr)
+        return 1
+    print(command.render(explanation))
+    return 0
 
 
 async def run(settings: OperatorSettings) -> int:

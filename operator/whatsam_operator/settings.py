@@ -5,6 +5,9 @@ from pydantic import Field
 from whatsam_core.settings import ObjectStoreSettings
 from whatsam_operator.planning.election import ElectionTimings
 
+DEFAULT_CONNECTOR_IMAGE = "whatsam/connector:0.1.0"
+"""For pools that name no image, where the operator's deployment names none."""
+
 
 class OperatorSettings(ObjectStoreSettings):
     """Everything that can be chosen about one operator process. Durations in seconds."""
@@ -13,7 +16,7 @@ class OperatorSettings(ObjectStoreSettings):
     """Namespace of the operator's own Lease."""
     pod_name: str = Field(min_length=1)
     """Who this process is in the Lease; must differ between replicas."""
-    connector_image: str = Field(default="whatsam/connector:0.1.0", min_length=1)
+    connector_image: str = Field(default=DEFAULT_CONNECTOR_IMAGE, min_length=1)
     """Image of the connector for pools that name none."""
     port: int = Field(default=8080, ge=1, le=65535)
     """Where /live, /ready and /metrics answer."""

@@ -56,7 +56,12 @@ def plan_deletion(case: Case) -> list[Decision]:
         return [Tell(target=case.target, stories=(Story("Deleting", f"waiting for {held.worker} to {what}"),))]
     if wish.logout and wish.in_time:
         place = case.floor.place(
-            pool_of(session), prefer_pod=None, engine=case.engine, tenant=session.spec.tenant, egress=case.egress
+            pool_of(session),
+            prefer_pod=None,
+            engine=case.engine,
+            tenant=session.spec.tenant,
+            egress=case.egress,
+            who=session.metadata.key,
         )
         if not isinstance(place, NoPlace):
             return [assign_free(session, held, place, case.now)]

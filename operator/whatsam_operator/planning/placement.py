@@ -74,9 +74,11 @@ class Floor:
         paired: bool = True,
         egress: str | None = None,
         suspect: bool = False,
+        who: Key | None = None,
     ) -> Boot | NoPlace:
         """Choose a boot and count the session there. See `Ask` for what the arguments mean.
 
+        `who` is the session, for those who listen (`weighed`).
         The preferred pod is taken when a boot lives in it, ready or not.
         """
         hall = self.hall(pool_key)
@@ -95,11 +97,16 @@ class Floor:
             egress=egress,
             suspect=suspect,
         )
+        if who is not None:
+            self.weighed(who, hall, ask)
         chosen = hall.choose(ask)
         if isinstance(chosen, NoPlace):
             return chosen
         chosen.take(tenant, paired=paired, suspect=suspect)
         return chosen.boot
+
+    def weighed(self, who: Key, hall: "Hall", ask: Ask) -> None:
+        """A session asks for a place; nothing is chosen or counted yet. `plan --explain` listens here."""
 
     def hall(self, pool_key: Key) -> "Hall | None":
         """The workers of one pool; None when there is no such pool."""

@@ -29,7 +29,7 @@ PLAN_LIMIT: Final = 1000
 """Decisions about free sessions in one plan: more than are written until the next one, and a bounded time."""
 
 
-def plan(snapshot: Snapshot, rendering: Rendering, now: Moment) -> list[Decision]:
+def plan(snapshot: Snapshot, rendering: Rendering, now: Moment, floor: Floor | None = None) -> list[Decision]:
     """All decisions; at most one per session. Losses come first: what they free is assigned by the next plan."""
     boots = gather(snapshot)
     referring = Counter(pool_of(session) for session in snapshot.sessions.values())
@@ -38,16 +38,16 @@ def plan(snapshot: Snapshot, rendering: Rendering, now: Moment) -> list[Decision
     decisions = plan_losses(boots, sorted(pools), pool_uids=uids, last_braked=snapshot.last_braked, now=now.steady)
     for _, pool in sorted(snapshot.pools.items()):
         decisions += plan_pool(pool, snapshot, boots, rendering, now, referring=referring[pool.metadata.key])
-    return [*decisions, *plan_sessions(snapshot, boots, now)]
+    return [*decisions, *plan_sessions(snapshot, boots, now, floor)]
 
 
-def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment) -> list[Decision]:
+def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | None = None) -> list[Decision]:
     """The decisions about sessions: what is free first, and of that the paired and then the longest waiting.
 
     So a full pool serves who was promised most and came first. What is free and finds no room in `PLAN_LIMIT` waits
     for the next plan, which skips what this one has started.
     """
-    floor = Floor(snapshot, boots, now.wall)
+    floor = floor or Floor(snapshot, boots, now.wall)
     elders = younger_duplicates(snapshot.sessions.values())
     free: list[Case] = []
     held: list[Case] = []

@@ -56,6 +56,7 @@ def _start(case: Case) -> list[Decision]:
         paired=case.session.status.jid is not None,
         egress=case.egress,
         suspect=start.start is starts.Start.TRIAL,
+        who=case.session.metadata.key,
     )
     if isinstance(place, NoPlace):
         if place.refusal.brief:

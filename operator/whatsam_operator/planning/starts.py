@@ -110,8 +110,8 @@ def answer(session: WhatsAppSession, storms: Storms, now: Moment) -> Answer:
 
 def wait_of(uid: str, failures: int) -> float:
     """Seconds between the last of so many failed starts and the next one; each session has its own share of it."""
-    if failures < 2:  # noqa: PLR2004 - the first loss says nothing about the session
-        return 0.0
+    if failures < 2:
+        return 0.0  # the first loss says nothing about the session
     share = 0.5 + crc32(uid.encode()) / 2**32  # so that those that were lost together are not started together
     return min(FIRST_WAIT * 2.0 ** (failures - 2), LONGEST_WAIT) * share
 
