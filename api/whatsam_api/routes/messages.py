@@ -59,7 +59,7 @@ async def list_messages(  # noqa: PLR0917 - one parameter per filter of the cont
 ) -> Success[Page[MessageView]]:
     """Messages, newest first, by page (`offset`) or from a cursor.
 
-    `total` counts at most 1,000 messages (200 in a text search); `totalExact` says whether there are more.
+    `total` counts at most 1,000 messages (100 in a text search); `totalExact` says whether there are more.
     """
     wanted = MessageFilter(
         contacts=(chat_address(contact),) if contact else None,

@@ -28,7 +28,7 @@ _LARGE = 10_000
 _REMEMBERED = 60.0
 """Seconds."""
 _MOST_REMEMBERED = 1000
-COUNTED_BY_WORDS = 200
+COUNTED_BY_WORDS = 100
 """The same for a text search, where each message that is counted has to be looked at."""
 
 
@@ -67,12 +67,21 @@ class HistoryService:
         if wanted.contacts is not None:
             names = [name for one in wanted.contacts for name in await self._chats.names(tenant, session, one)]
             wanted = replace(wanted, contacts=tuple(dict.fromkeys(names)))
+        if wanted.words is not None and before is None and offset == 0:
+            return await self._first_found(tenant, session, wanted, limit)
         rows = await self._history.page(tenant, session, wanted, limit=limit, offset=offset, before=before)
         if before is None and offset == 0 and len(rows) < limit:
             return Found(rows, len(rows), total_exact=True)  # the first page is all there is
         most = COUNTED if wanted.words is None else COUNTED_BY_WORDS
         total = await self._history.count(tenant, session, wanted, most + 1)
         return Found(rows, min(total, most), total_exact=total <= most)
+
+    async def _first_found(self, tenant: str, session: str, wanted: MessageFilter, limit: int) -> Found:
+        """A search finds as many as it would count: that costs less than to look for them once more."""
+        wanted_rows = max(limit, COUNTED_BY_WORDS) + 1
+        rows = await self._history.page(tenant, session, wanted, limit=wanted_rows)
+        more = len(rows) == wanted_rows
+        return Found(rows[:limit], len(rows) - more, total_exact=not more)
 
     async def total(self, tenant: str, session: str) -> int:
         """How many messages the session has, both ways; of a large history, how many it had up to a minute ago."""

@@ -106,6 +106,18 @@ async def test_pages_and_cursors_show_each_message_once(story: Story) -> None:
         assert by_offset == everything
 
 
+async def test_a_search_counts_so_many_and_says_that_there_are_more(story: Story) -> None:
+    await story.record(*(came(str(n), f"often {n}", ago=n * timedelta(hours=6)) for n in range(102)))
+    for limit in (1, 100, 101, 102):
+        page = await story.get("messages", q="often", limit=limit)
+        counted = max(limit, 100)
+        assert [one["text"] for one in page["items"]] == [f"often {n}" for n in range(limit)]
+        assert (page["total"], page["totalExact"]) == (counted, counted == 102)
+    first = await story.get("messages", q="often", limit=1)
+    second = await story.get("messages", q="often", limit=1, cursor=first["nextCursor"])
+    assert [one["text"] for one in second["items"]] == ["often 1"]
+
+
 async def test_a_reply_in_the_same_second_stands_behind_what_it_answers(story: Story, rig: Rig) -> None:
     await story.record(came("1", "question"))
     await story.record(came("2", "answer", direction="out", status="sent"))
