@@ -27,6 +27,7 @@ SCENARIOS = {
 }
 WITHOUT_CLUSTER = {
     "no-loss": "bench.scenarios.no_loss",
+    "scheduler": "bench.scenarios.scheduler",
 }
 
 

@@ -1,7 +1,7 @@
 """All boots of a snapshot, judged once. Every planning module asks here whether a boot is alive or gone."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whatsam_core.lease import LeaseTimings
@@ -41,9 +41,11 @@ class Boots:
     missing: Mapping[BootKey, float]
     durations: Mapping[Key, int]
     """Lease duration of each pool in seconds."""
-    holdings: dict[tuple[BootKey, str], Holding] = field(
-        default_factory=dict[tuple[BootKey, str], Holding], compare=False
-    )
+    referring: Mapping[Key, int] = field(default_factory=dict[Key, int])
+    """Sessions that name each pool."""
+    rows: Sequence[tuple[WhatsAppSession, BootKey | None]] = ()
+    """Every session with the boot that it is assigned to, so that nobody has to work that out again."""
+    holdings: dict[BootKey, Holding] = field(default_factory=dict[BootKey, Holding], compare=False)
     """What `holder` has worked out: one answer for all sessions of a boot."""
 
     def judge(self, boot: BootKey, pool: Key) -> Judgement:
@@ -79,10 +81,18 @@ def gather(snapshot: Snapshot) -> Boots:
         for pod in [snapshot.pods.get(lease.record.pod_uid)]
     }
     count: Counter[BootKey] = Counter()
+    referring: Counter[Key] = Counter()
+    rows: list[tuple[WhatsAppSession, BootKey | None]] = []
+    pending = snapshot.pending
     for session in snapshot.sessions.values():
+        boot = boot_of(session)
+        rows.append((session, boot))
         # An assignment under way counts where it goes: its session's old boot is gone or has let go.
-        boot = snapshot.pending.get(session.metadata.uid) or boot_of(session)
-        if boot is not None:
-            count[boot] += 1
+        counted = boot if not pending else pending.get(session.metadata.uid) or boot
+        if counted is not None:
+            count[counted] += 1
+        referring[pool_of(session)] += 1
     durations = {key: pool.spec.failover.lease_duration for key, pool in snapshot.pools.items()}
-    return Boots(by_key=by_key, sessions=count, missing=snapshot.missing, durations=durations)
+    return Boots(
+        by_key=by_key, sessions=count, missing=snapshot.missing, durations=durations, referring=referring, rows=rows
+    )

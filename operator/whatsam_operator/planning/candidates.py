@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from whatsam_core.resources import ConditionType, WhatsAppSession, WorkerPool
-from whatsam_operator.planning.boots import Boot, Boots, boot_of
+from whatsam_operator.planning.boots import Boot, Boots
 from whatsam_operator.planning.snapshot import BootKey, Snapshot
 from whatsam_operator.planning.starts import trials
 from whatsam_operator.planning.views import NodeView
@@ -75,38 +75,39 @@ class Candidate:
 class Details:
     """What placement wants to know of the sessions that each boot has. Gathered only when somebody needs a place."""
 
-    tenants: Mapping[BootKey, Counter[str]]
+    tenants: Mapping[BootKey, Mapping[str, int]]
     unpaired: Mapping[BootKey, int]
     logins: Mapping[BootKey, int]
     trials: Mapping[BootKey, int]
 
 
-def details(snapshot: Snapshot, now: datetime) -> Details:
+def details(snapshot: Snapshot, boots: Boots, now: datetime) -> Details:
     """Count tenants, sessions without a device and logins under way by boot. `now` is UTC."""
-    tenants: dict[BootKey, Counter[str]] = {}
+    tenants: dict[BootKey, dict[str, int]] = {}
     unpaired: Counter[BootKey] = Counter()
     logins: Counter[BootKey] = Counter()
-    for session in snapshot.sessions.values():
+    lately = now - LOGIN_TIME
+    for session, assigned in boots.rows:
         under_way = snapshot.pending.get(session.metadata.uid)
-        boot = under_way or boot_of(session)
+        boot = under_way or assigned
         if boot is None:
             continue
-        tenants.setdefault(boot, Counter())[session.spec.tenant] += 1
+        mine = tenants.get(boot)
+        if mine is None:
+            mine = tenants[boot] = {}
+        tenant = session.spec.tenant
+        mine[tenant] = mine.get(tenant, 0) + 1
         if not session.status.jid:
             unpaired[boot] += 1
-        if under_way is not None or logging_in(session, now):
+        if under_way is not None or _logging_in(session, lately):
             logins[boot] += 1
     return Details(tenants, unpaired, logins, trials(snapshot))
 
 
-def logging_in(session: WhatsAppSession, now: datetime) -> bool:
+def _logging_in(session: WhatsAppSession, lately: datetime) -> bool:
     """Whether the session was given to a worker a moment ago and is not connected yet."""
     assignment = session.status.assignment
-    return (
-        assignment is not None
-        and now - assignment.since < LOGIN_TIME
-        and not session.status.is_true(ConditionType.CONNECTED)
-    )
+    return assignment is not None and assignment.since > lately and not session.status.is_true(ConditionType.CONNECTED)
 
 
 def candidates(pool: WorkerPool, boots: Boots, nodes: Mapping[str, NodeView], counted: Details) -> list[Candidate]:

@@ -128,7 +128,7 @@ def explain(
     floor = _Listening(snapshot, boots, now)
     of_session: dict[Key, list[made.Decision]] = {}
     of_pool: dict[Key, list[made.Decision]] = {}
-    for decision in plan(snapshot, rendering, now, floor):
+    for decision in plan(snapshot, rendering, now, boots=boots, floor=floor):
         if decision.target.kind == "session":
             of_session.setdefault(decision.target.key, []).append(decision)
         elif (pool := _pool_of_decision(decision, snapshot, boots)) is not None:

@@ -115,7 +115,7 @@ class Floor:
             if pool is None:
                 return None
             if self._details is None:
-                self._details = details(self._snapshot, self._now)
+                self._details = details(self._snapshot, self._boots, self._now)
             found = candidates(pool, self._boots, self._snapshot.nodes, self._details)
             self._halls[pool_key] = Hall(pool, found)
         return self._halls[pool_key]

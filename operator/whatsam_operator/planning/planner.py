@@ -4,20 +4,19 @@ Called by the reconciler whenever something changed. It is pure: the same snapsh
 after all decisions of the one before were carried out is empty.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
 from whatsam_core import names
 from whatsam_core.resources import WhatsAppSession
-from whatsam_operator.planning.boots import Boots, boot_of, gather, pool_of
+from whatsam_operator.planning.boots import Boots, boot_of, gather
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import Decision
 from whatsam_operator.planning.deletion import plan_deletion
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.duplicates import younger_duplicates
-from whatsam_operator.planning.holder import Hold, holding
+from whatsam_operator.planning.holder import Hold, holding_at
 from whatsam_operator.planning.losses import plan_losses
 from whatsam_operator.planning.placement import Floor
 from whatsam_operator.planning.pools import plan_pool
@@ -25,19 +24,25 @@ from whatsam_operator.planning.restarts import wanted_sightings
 from whatsam_operator.planning.running import plan_running
 from whatsam_operator.planning.snapshot import BootKey, Key, Moment, Snapshot
 
-PLAN_LIMIT: Final = 1000
+PLAN_LIMIT: Final = 500
 """Decisions about free sessions in one plan: more than are written until the next one, and a bounded time."""
 
 
-def plan(snapshot: Snapshot, rendering: Rendering, now: Moment, floor: Floor | None = None) -> list[Decision]:
-    """All decisions; at most one per session. Losses come first: what they free is assigned by the next plan."""
-    boots = gather(snapshot)
-    referring = Counter(pool_of(session) for session in snapshot.sessions.values())
+def plan(
+    snapshot: Snapshot, rendering: Rendering, now: Moment, *, boots: Boots | None = None, floor: Floor | None = None
+) -> list[Decision]:
+    """All decisions; at most one per session. Losses come first: what they free is assigned by the next plan.
+
+    `boots` are those of the snapshot, if somebody has gathered them already.
+    """
+    boots = boots or gather(snapshot)
     pools: set[Key] = {*snapshot.pools, *(boot.pool for boot in boots.by_key.values())}
     uids = {key: pool.metadata.uid for key, pool in snapshot.pools.items()}
     decisions = plan_losses(boots, sorted(pools), pool_uids=uids, last_braked=snapshot.last_braked, now=now.steady)
     for _, pool in sorted(snapshot.pools.items()):
-        decisions += plan_pool(pool, snapshot, boots, rendering, now, referring=referring[pool.metadata.key])
+        decisions += plan_pool(
+            pool, snapshot, boots, rendering, now, referring=boots.referring.get(pool.metadata.key, 0)
+        )
     return [*decisions, *plan_sessions(snapshot, boots, now, floor)]
 
 
@@ -51,13 +56,14 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
     elders = younger_duplicates(snapshot.sessions.values())
     free: list[Case] = []
     held: list[Case] = []
-    for session in snapshot.sessions.values():
-        if session.metadata.uid in snapshot.pending or session.metadata.key in snapshot.busy:
+    pending, busy = snapshot.pending, snapshot.busy
+    for session, boot in boots.rows:
+        if (pending and session.metadata.uid in pending) or (busy and session.metadata.key in busy):
             continue
         case = Case(
             session=session,
-            held=holding(session, boots),
-            elder=elders.get(session.metadata.uid),
+            held=holding_at(session, boot, boots),
+            elder=elders.get(session.metadata.uid) if elders else None,
             snapshot=snapshot,
             boots=boots,
             floor=floor,
@@ -89,7 +95,9 @@ def named_boots(sessions: Collection[WhatsAppSession]) -> set[BootKey]:
 
 def sightings(snapshot: Snapshot, now: Moment) -> dict[str, float]:
     """What must be remembered from when it is first seen; what is not there any more is forgotten."""
-    wanted = {name for session in snapshot.sessions.values() for name in wanted_sightings(session)}
+    wanted: list[str] = []
+    for session in snapshot.sessions.values():
+        wanted += wanted_sightings(session)
     return {name: snapshot.sightings.get(name, now.steady) for name in wanted}
 
 

@@ -16,7 +16,7 @@ from whatsam_operator.planning.liveness import Verdict
 def plan_restart(case: Case) -> list[Decision]:
     """A new epoch for the same boot, or nothing."""
     session = case.session
-    if session.status.is_true(ConditionType.CONNECTED):
+    if session.status.phase is Phase.CONNECTED:
         return []
     key = boot_of(session)
     boot = case.boots.by_key.get(key) if key is not None else None
@@ -82,5 +82,7 @@ def replaced_sighting(session: WhatsAppSession) -> str:
 
 def wanted_sightings(session: WhatsAppSession) -> list[str]:
     """What must be remembered about the session from when it is first seen."""
+    if session.status.phase is Phase.CONNECTED:
+        return []
     replaced = conditions.reason_of(session, ConditionType.CONNECTED, "False") == conditions.STREAM_REPLACED
     return [replaced_sighting(session)] if replaced else []

@@ -18,7 +18,7 @@ from zlib import crc32
 from whatsam_core.lease import LeaseState
 from whatsam_core.resources import ConditionType, DesiredState, Phase, WhatsAppSession
 from whatsam_operator.planning import conditions
-from whatsam_operator.planning.boots import Boots, boot_of, gather, pool_of
+from whatsam_operator.planning.boots import Boots, boot_of, pool_of
 from whatsam_operator.planning.liveness import Verdict
 from whatsam_operator.planning.snapshot import BootKey, FailedStart, Key, Moment, Snapshot, Storms
 
@@ -63,20 +63,21 @@ class Answer:
     """How long it still waits."""
 
 
-def observe(before: Storms, snapshot: Snapshot, now: Moment) -> Storms:
+def observe(before: Storms, snapshot: Snapshot, boots: Boots, now: Moment) -> Storms:
     """What is remembered of failed starts, with those that the snapshot shows for the first time."""
     if not before.sessions and not before.pools and not _anybody_lost(snapshot):
         return before
-    boots = gather(snapshot)
     found = dict(_still_suspected(before, snapshot, now))
     pools: dict[Key, dict[BootKey, float]] = {
         pool: kept
         for pool, lost in before.pools.items()
         if (kept := {boot: at for boot, at in lost.items() if now.steady - at < WINDOW})
     }
-    for session in snapshot.sessions.values():
-        boot = boot_of(session)
-        if boot is None or session.metadata.uid in snapshot.pending or not _failed(session, boots, boot):
+    alive = {key for key, boot in boots.by_key.items() if not boot.judgement.verdict.gone}
+    for session, boot in boots.rows:
+        if boot is None or boot in alive or session.metadata.uid in snapshot.pending:
+            continue
+        if not _failed(session, boots, boot):
             continue
         known = found.get(session.metadata.uid)
         if known is not None and known.epoch == session.status.epoch:

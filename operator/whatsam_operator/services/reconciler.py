@@ -17,6 +17,7 @@ from whatsam_core.resources import Phase
 from whatsam_core.storage.cluster import ClusterError, Conflict, NotFound, Unreachable
 from whatsam_core.storage.objects import ObjectStoreError
 from whatsam_operator.errors import NotLeader, OperatorError, StalePlan
+from whatsam_operator.planning.boots import gather
 from whatsam_operator.planning.decisions import (
     AdoptState,
     Assign,
@@ -123,11 +124,12 @@ class Reconciler:
         self._metrics.lease_read_age.set(max(0.0, now.steady - self._leases.book.read_at))
         with self._metrics.plan_seconds.time():
             snapshot = self.snapshot()
+            boots = gather(snapshot)
             # A loss must be counted before this very plan gives the session away.
-            self._knowledge.storms = observe(snapshot.storms, snapshot, now)
+            self._knowledge.storms = observe(snapshot.storms, snapshot, boots, now)
             snapshot = replace(snapshot, storms=self._knowledge.storms)
             self._knowledge.sightings = sightings(snapshot, now)
-            decisions = plan(snapshot, self._rendering, now)
+            decisions = plan(snapshot, self._rendering, now, boots=boots)
         self._last_plan = max(0.0, self._clock().steady - now.steady)
         self._show_phases()
         self._forget_old_failures(now.steady)

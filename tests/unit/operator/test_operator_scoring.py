@@ -187,8 +187,8 @@ def test_the_parts_of_a_score_are_its_sum(load, count, sticky):
 def test_what_logs_in_is_counted_for_a_minute():
     waiting = session("a", status={"epoch": 1, "assignment": assignment("b1", "w1")})
     found = snapshot(sessions=[waiting], pods=[pod("w1")], leases=[observed("b1")])
-    assert details(found, moment(59).wall).logins == {(NAMESPACE, "b1"): 1}
-    assert details(found, moment(61).wall).logins == {}
+    assert details(found, gather(found), moment(59).wall).logins == {(NAMESPACE, "b1"): 1}
+    assert details(found, gather(found), moment(61).wall).logins == {}
 
 
 def test_one_plan_gives_away_a_bounded_number_and_the_next_ones_the_rest():

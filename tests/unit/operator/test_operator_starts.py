@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from operator_kit import NAMESPACE, assignment, condition, moment, observed, pod, pool, session, snapshot
 
 from whatsam_core.lease import LeaseState
+from whatsam_operator.planning import starts
 from whatsam_operator.planning.boots import gather
 from whatsam_operator.planning.decisions import Assign, SetStatus
 from whatsam_operator.planning.planner import plan_sessions
@@ -20,11 +21,15 @@ from whatsam_operator.planning.starts import (
     WINDOW,
     Start,
     answer,
-    observe,
     pool_wait,
     trials,
     wait_of,
 )
+
+
+def observe(before, found, now):
+    return starts.observe(before, found, gather(found), now)
+
 
 POOL = (NAMESPACE, "default")
 STARTING = [condition("Connected", "False", "Starting")]
