@@ -30,7 +30,15 @@ class Report:
 
 
 _STALLED_REASONS = frozenset(
-    {"AuthStateMissing", "AuthStateDamaged", "StateOfAnotherTenant", "LoggedOut", "ClientOutdated", "EngineTooOld"}
+    {
+        "AuthStateMissing",
+        "AuthStateDamaged",
+        "StateOfAnotherTenant",
+        "LoggedOut",
+        "ClientOutdated",
+        "EngineTooOld",
+        "EngineCrashing",
+    }
 )
 """Only a person can help. The other reasons to stay down are for the operator to act on."""
 

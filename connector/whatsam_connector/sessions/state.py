@@ -101,6 +101,8 @@ class SessionState:
     """Once the engine is gone, start again after so many seconds; None: as a failure."""
     failures: int = 0
     """Starts in a row that did not lead to a stable connection."""
+    crashes: int = 0
+    """Engine processes in a row that crashed with it before it had worked for a while."""
     logged_out: bool = False
     """The device was unlinked, by us or by WhatsApp."""
     logout_error: str | None = None

@@ -27,6 +27,11 @@ class SessionTimings:
     """A handover waits so long for PostgreSQL to take the last records of the journal."""
     stable_after: float = 60.0
     """An engine that was connected for so long has proven itself: its next failure counts as the first."""
+    proven_after: float = 15.0
+    """A session that was connected for so long is not the reason for its engine's crash."""
+    most_crashes: int = 15
+    """Crashes in a row that prove it is: a cohort of 200 is halved at most 8 times until it is alone. Then it stays
+    down until a person acts; with the waits between, that is after about ten minutes."""
     first_backoff: float = 0.5
     """Before the first restart of a failed engine; it doubles with each failure in a row."""
     longest_backoff: float = 60.0

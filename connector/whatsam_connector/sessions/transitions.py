@@ -45,6 +45,9 @@ _HOPELESS = {
     PrepareOutcome.DAMAGED: ("AuthStateDamaged", "no stored auth state passes its checks; all of it was kept"),
 }
 
+CRASHES = frozenset({"Panic", "Crashed", "Hung", "Killed", "EngineFailed", "ProtocolError"})
+"""Ends of an engine process for which a session may be the reason; the values of `supervision.exits.ExitReason`."""
+
 _STORE_AWAY = "the object store does not answer; trying again"
 
 
@@ -157,10 +160,25 @@ def _engine_gone(state: SessionState, gone: inputs.EngineGone, now: datetime, ti
         return after, (*timers, *effects)
     if state.stage not in (*WITH_ENGINE, Stage.STARTING):
         return dead, timers
+    dead = replace(dead, crashes=_crashes(state, gone, now, timings))
+    if dead.crashes >= timings.most_crashes and dead.stop is None and not dead.fenced:
+        text = (
+            f"the engine crashed {dead.crashes} times in a row with this session, the last time: {gone.reason}; "
+            "change spec.desiredState to Stopped and back to try again"
+        )
+        after, effects = halt(replace(dead, crashes=0), Trouble("EngineCrashing", text))
+        return after, (*timers, *effects)
     trouble = dead.trouble or Trouble("EngineExited", f"the engine ended ({gone.reason}); starting again")
     # An engine that worked and dies is normal life with neonize: its sessions come back without a wait, once.
     after, effects = try_again(dead, trouble, timings, at_once=was_in and not dead.failures)
     return after, (*timers, *effects)
+
+
+def _crashes(state: SessionState, gone: inputs.EngineGone, now: datetime, timings: SessionTimings) -> int:
+    """Crashes in a row, with this end. Waits, refused logins and engines that were told to end are none."""
+    if state.connected_at is not None and _seconds(state.connected_at, now) >= timings.proven_after:
+        return 0
+    return state.crashes + (gone.reason in CRASHES)
 
 
 def _after_end(state: SessionState, timings: SessionTimings) -> Step:

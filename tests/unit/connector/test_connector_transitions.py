@@ -13,8 +13,9 @@ from whatsam_connector.sessions.inputs import Input, StopReason, Timer
 from whatsam_connector.sessions.report import Report, report
 from whatsam_connector.sessions.state import SessionState, Stage
 from whatsam_connector.sessions.timings import SessionTimings, backoff
-from whatsam_connector.sessions.transitions import step
+from whatsam_connector.sessions.transitions import CRASHES, step
 from whatsam_connector.state import PrepareOutcome
+from whatsam_connector.supervision.exits import ExitReason
 from whatsam_core.resources.conditions import ConditionType, find_condition
 from whatsam_core.resources.session import Handover, Phase
 
@@ -426,3 +427,48 @@ def test_backoff_grows_is_bounded_and_spreads(failures: int, chance: float) -> N
     wait = backoff(failures, TIMINGS, chance)
     assert TIMINGS.first_backoff / 2 <= wait <= TIMINGS.longest_backoff
     assert backoff(failures + 1, TIMINGS, chance) >= wait
+
+
+def crashed(state: SessionState, reason: str = "Panic", *, works_for: float | None = None) -> SessionState:
+    """One more engine process: it starts, logs in if it is to work for a while, and ends."""
+    happened: list[tuple[Input, float]] = [(inputs.TimerFired(Timer.RETRY), 0.0), (inputs.EngineStarted(), 0.0)]
+    if works_for is not None:
+        happened.append((inputs.LoggedIn(JID, None), 0.0))
+    happened.append((inputs.EngineGone(reason), works_for or 0.0))
+    for one, later in happened:
+        state, _ = step(state, one, NOW + timedelta(seconds=later), TIMINGS)
+    return state
+
+
+def test_a_session_whose_engine_crashes_again_and_again_is_left_to_a_person() -> None:
+    state, _ = drive(connected(), inputs.EngineGone("Panic"))
+    for _ in range(TIMINGS.most_crashes - 2):
+        state = crashed(state)
+        assert state.stage is Stage.WAITING
+    state = crashed(state)
+    assert state.stage is Stage.HALTED
+    assert report(state).phase is Phase.ERROR
+    assert reason(state, ConditionType.STALLED) == ("True", "EngineCrashing")
+    assert reason(state, ConditionType.PAIRED)[0] == "True"
+    ended, wanted = drive(state, inputs.Stop(StopReason.STOPPED))
+    assert ended.stage is Stage.CLOSING, "stopping it hands it over, so that it can begin afresh"
+    assert effects.Release() in wanted
+
+
+def test_crashes_of_an_engine_that_worked_for_a_while_are_normal_life() -> None:
+    state, _ = drive(connected(), inputs.EngineGone("Panic"))
+    for _ in range(3 * TIMINGS.most_crashes):
+        state = crashed(state, works_for=TIMINGS.proven_after)
+        assert state.stage is Stage.WAITING
+        assert state.crashes == 0
+
+
+def test_ends_that_are_no_crashes_are_tried_again_for_ever() -> None:
+    state, _ = drive(connected(), inputs.EngineGone("Panic"))
+    for ended in ("ConnectFailed", "Clean", "JournalFailed") * TIMINGS.most_crashes:
+        state = crashed(state, ended)
+        assert state.stage is Stage.WAITING
+
+
+def test_the_names_of_crashes_are_those_of_the_supervisor() -> None:
+    assert {reason.value for reason in ExitReason} > CRASHES
