@@ -1,0 +1,60 @@
+"""Thousands of small disasters: whatever happens to workers, operators, API server and store, every law holds.
+
+Each run is chosen by a number. A number that breaks a law is told with the command that replays it. How many runs:
+`WHATSAM_SAFETY_RUNS` for each story of faults; from which number on: `WHATSAM_SAFETY_FIRST`.
+"""
+
+import os
+
+import pytest
+from safety_faults import STORIES
+from safety_world import run
+
+RUNS = int(os.environ.get("WHATSAM_SAFETY_RUNS", "50"))
+FIRST = int(os.environ.get("WHATSAM_SAFETY_FIRST", "0"))
+
+
+@pytest.mark.timeout(max(120, RUNS))
+@pytest.mark.parametrize("story", STORIES)
+def test_every_law_holds(story):
+    for seed in range(FIRST, FIRST + RUNS):
+        outcome = run(seed, story=story)
+        replay = f'.venv/bin/python tests/unit/safety/safety_replay.py {seed} "{story}"'
+        assert outcome.broken is None, f"seed {seed}: {outcome.broken}\nreplay: {replay}"
+
+
+def test_a_run_can_be_replayed():
+    for seed in range(5):
+        one, other = run(seed, keep_story=True), run(seed, keep_story=True)
+        assert one.story == other.story
+        assert one.events == other.events
+
+
+WANTED = {
+    "sent": 1000,
+    "calls taken": 100,
+    "assigned": 100,
+    "revoked": 20,
+    "released": 3,
+    "soft fence": 10,
+    "hard fence": 5,
+    "resumed": 5,
+    "kernel timer": 3,
+    "supervisor's timer": 3,
+    "knows that it is revoked": 5,
+    "prepared RESTORED": 50,
+    "prepared LOCAL": 10,
+    "leads no more": 10,
+}
+"""What must happen in a few runs of each story: laws that are never put to the test prove nothing."""
+
+
+def test_what_the_laws_are_about_does_happen():
+    seen = dict.fromkeys(WANTED, 0)
+    for story in STORIES:
+        for seed in range(8):
+            counts = run(1_000_000 + seed, story=story).counts
+            for what in seen:
+                seen[what] += counts.get(what, 0)
+    missed = {what: count for what, count in seen.items() if count < WANTED[what]}
+    assert not missed, f"too little of {missed}"
