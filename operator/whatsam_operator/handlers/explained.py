@@ -35,6 +35,8 @@ def _pool(pool: PoolPlan) -> Iterator[str]:
     if pool.brake == "on":
         yield "  a mass failure is suspected: Leases that only expired are revoked one at a time"
     yield from (f"  -> {step}" for step in pool.steps)
+    if pool.autoscaling != "off":
+        yield f"  autoscaling: {pool.autoscaling} (not carried out yet)"
     if pool.moves:
         marks = pool.marks
         yield (

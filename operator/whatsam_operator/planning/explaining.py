@@ -10,6 +10,7 @@ from typing import assert_never
 
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_operator.planning import decisions as made
+from whatsam_operator.planning.autoscaling import advise, use_of
 from whatsam_operator.planning.boots import Boots, boot_of, gather, pool_of
 from whatsam_operator.planning.candidates import Candidate
 from whatsam_operator.planning.deployment import Rendering
@@ -89,6 +90,8 @@ class PoolPlan:
     """Why no session is moved for the sake of balance; empty when that would be done."""
     moves: tuple[MoveView, ...]
     """What a round would move, also when none is due."""
+    autoscaling: str
+    """How many workers it should have, and why; computed, not carried out yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,7 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
     hall = Floor(snapshot, boots, now.wall).hall(key)
     found = [] if hall is None else wished(snapshot, hall, now, {})
     why = pause(snapshot, boots, pool, now, {})
+    advice = advise(pool, use_of(snapshot, boots, pool))
     return PoolPlan(
         pool="/".join(key),
         workers=workers,
@@ -298,6 +302,9 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
             for one in found
             if why is not Pause.LOSSES
         ),
+        autoscaling=f"{advice.replicas} workers are right: {advice.because}"
+        if pool.spec.autoscaling.enabled
+        else "off",
     )
 
 
