@@ -103,10 +103,15 @@ def holder_of(fleet: Fleet, names: Sequence[str]) -> str:
 
 
 def restart_worker(cluster: RunningCluster, fleet: Fleet, names: Sequence[str] | None = None) -> None:
-    """Kill the worker of these sessions and wait until they are all connected: restored sessions share engines."""
+    """Kill the worker of these sessions and wait until they are all connected: restored sessions share engines.
+
+    Its pod goes as well: a container that ends again and again is started later each time.
+    """
     wanted = list(fleet.names if names is None else names)
     epochs = {name: fleet.state(name).status.epoch for name in wanted}
-    cluster.signal(holder_of(fleet, wanted), "KILL")
+    worker = holder_of(fleet, wanted)
+    cluster.signal(worker, "KILL")
+    cluster.kubectl.run("delete", "pod", worker, "--wait=false")
     fleet.watch.wait_phase_after(wanted, Phase.CONNECTED, epochs, 180)
 
 
