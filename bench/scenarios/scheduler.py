@@ -17,7 +17,7 @@ from whatsam_core import names
 from whatsam_core.lease import LeaseRecord, LeaseState, Load, lease_name
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_operator.planning.boots import gather
-from whatsam_operator.planning.decisions import Assign
+from whatsam_operator.planning.decisions import Assign, SetStatus
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.explaining import explain
 from whatsam_operator.planning.planner import plan, sightings
@@ -50,12 +50,13 @@ def measure() -> list[Figure]:
     tracemalloc.stop()
 
     cold = fleet(assigned=False)
-    lost = without_a_worker(at_rest)
+    lost, idle = without_a_worker(at_rest), waiting(cold)
     rounds, all_placed = place_all(cold)
     return [
         figure("plan_s", "s CPU", cpu(lambda: turn(at_rest)), goal=0.2, digits=3),
         figure("plan from cold, its first 500 assignments", "s CPU", cpu(lambda: turn(cold)), goal=0.2, digits=3),
         figure("plan after the loss of a worker", "s CPU", cpu(lambda: turn(lost)), goal=0.2, digits=3),
+        figure("plan while all wait for a worker", "s CPU", cpu(lambda: turn(idle)), digits=3),
         figure(f"all {SESSIONS} placed, in {rounds} plans", "s CPU", [all_placed], digits=2),
         figure("one round of balance", "s CPU", cpu(lambda: balance(at_rest)), digits=3),
         figure("plan with its reasons, from cold", "s CPU", cpu(lambda: explain(cold, RENDERING, NOW), 2), digits=2),
@@ -112,6 +113,18 @@ def without_a_worker(snapshot: Snapshot) -> Snapshot:
     old = snapshot.leases[key]
     dead = ObservedLease(replace(old.record, state=LeaseState.REVOKED), 0.0, "its container ended")
     return replace(snapshot, leases={**snapshot.leases, key: dead})
+
+
+def waiting(cold: Snapshot) -> Snapshot:
+    """No worker is there, and every session says so already."""
+    empty = replace(cold, leases={}, pods={})
+    said = next(one for one in turn(empty) if isinstance(one, SetStatus))
+    changes = {"phase": said.phase, "conditions": list(said.conditions)}
+    sessions = {
+        key: one.model_copy(update={"status": one.status.model_copy(update=changes)})
+        for key, one in empty.sessions.items()
+    }
+    return replace(empty, sessions=sessions)
 
 
 def fleet(*, assigned: bool) -> Snapshot:

@@ -1,6 +1,6 @@
 """Making an assignment, and saying why there is none. Called by the modules that decide that a session may move."""
 
-from whatsam_core.resources import Assignment, Phase, WhatsAppSession
+from whatsam_core.resources import Assignment, ConditionType, Phase, WhatsAppSession
 from whatsam_operator.planning import conditions
 from whatsam_operator.planning.boots import Boot, boot_of
 from whatsam_operator.planning.decisions import Assign, SetStatus, Story, TakenFrom, Target
@@ -108,6 +108,23 @@ def unschedulable(
         phase=Phase.ERROR if stalled else Phase.PENDING,
         wanted=conditions.unschedulable(session, reason, message, now.wall, stalled=stalled),
         stories=(Story("Unschedulable" if not stalled else reason, message, warning=True),),
+    )
+
+
+def not_yet(session: WhatsAppSession, held: Holding, now: Moment, *, reason: str, message: str) -> SetStatus | None:
+    """The session gets a worker in some seconds. Written only for one that would go on saying that it is connected.
+
+    What is known of its last holder stays: the next one is chosen by it.
+    """
+    if not session.status.is_true(ConditionType.CONNECTED) and session.status.phase is not Phase.CONNECTED:
+        return None
+    return SetStatus(
+        target=session_target(session),
+        resource_version=session.metadata.resource_version,
+        previous=boot_of(session) if held.hold is Hold.LOST else None,
+        phase=Phase.RECONNECTING,
+        conditions=conditions.unschedulable(session, reason, message, now.wall),
+        observed_generation=session.metadata.generation,
     )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from whatsam_core.lease import LeaseTimings
 from whatsam_core.resources import WhatsAppSession
@@ -75,8 +76,9 @@ def pool_of(session: WhatsAppSession) -> Key:
 
 def gather(snapshot: Snapshot) -> Boots:
     """Judge every Lease of the snapshot and count the sessions of every boot."""
+    elders = _elders(snapshot)
     by_key = {
-        key: Boot(lease, pod, judge(lease, pod))
+        key: Boot(lease, pod, judge(lease, pod, elders.get(key, ())))
         for key, lease in snapshot.leases.items()
         for pod in [snapshot.pods.get(lease.record.pod_uid)]
     }
@@ -96,3 +98,20 @@ def gather(snapshot: Snapshot) -> Boots:
     return Boots(
         by_key=by_key, sessions=count, missing=snapshot.missing, durations=durations, referring=referring, rows=rows
     )
+
+
+def _elders(snapshot: Snapshot) -> dict[BootKey, list[datetime]]:
+    """When the elder boots of the same pod acquired their Leases, for each boot that has such."""
+    by_pod: dict[str, list[tuple[BootKey, ObservedLease]]] = {}
+    for key, lease in snapshot.leases.items():
+        by_pod.setdefault(lease.record.pod_uid, []).append((key, lease))
+    return {
+        key: [
+            other.record.acquired_at
+            for other_key, other in boots
+            if other_key != key and other.created_at and lease.created_at and other.created_at <= lease.created_at
+        ]
+        for boots in by_pod.values()
+        if len(boots) > 1
+        for key, lease in boots
+    }

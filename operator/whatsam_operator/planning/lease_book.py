@@ -7,6 +7,7 @@ not renew either. Counting less than what passed is always safe; counting more n
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from whatsam_core.lease import LeaseRecord, LeaseState
 from whatsam_operator.planning.snapshot import BootKey, ObservedLease
@@ -18,6 +19,7 @@ class ReadLease:
 
     record: LeaseRecord
     revoked_because: str = ""
+    created_at: datetime | None = None
 
     @property
     def key(self) -> BootKey:
@@ -60,7 +62,7 @@ class LeaseBook:
             known = self.leases.get(lease.key)
             same = known is not None and known.record.resource_version == lease.record.resource_version
             unchanged = known.unchanged + gap if known is not None and same else -(answered_at - sent_at)
-            leases[lease.key] = ObservedLease(lease.record, unchanged, lease.revoked_because)
+            leases[lease.key] = _observed(lease, unchanged)
         missing = {
             key: self.missing[key] + gap if key in self.missing else -(answered_at - sent_at)
             for key in named
@@ -70,7 +72,7 @@ class LeaseBook:
 
     def wrote(self, lease: ReadLease) -> "LeaseBook":
         """The book after the operator itself wrote a Lease and got the stored object back."""
-        known = {**self.leases, lease.key: ObservedLease(lease.record, 0.0, lease.revoked_because)}
+        known = {**self.leases, lease.key: _observed(lease, 0.0)}
         return replace(self, leases=known)
 
     def forgot(self, key: BootKey) -> "LeaseBook":
@@ -89,3 +91,7 @@ class LeaseBook:
             if not terminal and max(lease.unchanged, old.unchanged) > quiet_for:
                 return True
         return False
+
+
+def _observed(lease: ReadLease, unchanged: float) -> ObservedLease:
+    return ObservedLease(lease.record, unchanged, lease.revoked_because, lease.created_at)

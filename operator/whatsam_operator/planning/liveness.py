@@ -5,6 +5,7 @@ for every Lease and for every boot that a session names. The outcomes say what t
 that could put two holders on one session.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -56,14 +57,17 @@ class Judgement:
     because: str = ""
 
 
-def judge(lease: ObservedLease, pod: PodView | None) -> Judgement:  # noqa: PLR0911 - one return per outcome
-    """What the Lease and the pod of its boot say together. `pod` must be the pod with the Lease's pod UID, or None."""
+def judge(lease: ObservedLease, pod: PodView | None, elders: Sequence[datetime] = ()) -> Judgement:  # noqa: PLR0911 - one return per outcome
+    """What the Lease and the pod of its boot say together.
+
+    `pod` must be the pod with the Lease's pod UID, or None. `elders`: when earlier boots of that pod acquired theirs.
+    """
     record = lease.record
     if record.state is LeaseState.REVOKED:
         return Judgement(Verdict.REVOKED, lease.revoked_because or "its Lease was revoked")
     if record.state is LeaseState.RELEASED:
         return Judgement(Verdict.RELEASED, "it released its Lease")
-    if pod is not None and (proof := proof_of_death(pod, record.acquired_at)) is not None:
+    if pod is not None and (proof := proof_of_death(pod, record.acquired_at, elders)) is not None:
         return Judgement(Verdict.PROVEN_DEAD, proof)
     if lease.unchanged >= record.duration_seconds:
         return Judgement(Verdict.EXPIRED, f"its Lease was not renewed for {record.duration_seconds} s")
@@ -81,37 +85,49 @@ def judge_missing(missing_for: float | None, lease_duration: float) -> Judgement
     return Judgement(Verdict.MISSING)
 
 
-def proof_of_death(pod: PodView, acquired_at: datetime) -> str | None:
+def proof_of_death(pod: PodView, acquired_at: datetime, elders: Sequence[datetime] = ()) -> str | None:
     """How the kubelet's report proves that the boot which acquired its Lease then has ended, or None.
 
     Kubelet and connector share the node's clock. The kubelet's times are whole seconds, cut off: only a strictly
     later second is certainly after the acquisition. While a container runs, only its own start counts: a clock set
-    back could make the end of the run before look newer than the Lease of the run that lives.
+    back could make the end of the run before look newer than the Lease of the run that lives. For the same reason a
+    report that may be about an elder boot of the pod proves nothing: it may be old, and the clock set back since.
     """
     container = pod.container
     if container is None:
         return None
     if container.terminated is not None:
-        return _ended(container.terminated, acquired_at)
+        return _ended(container.terminated, acquired_at, elders)
     if container.waiting and container.last_terminated is not None:
-        return _ended(container.last_terminated, acquired_at)
+        return _ended(container.last_terminated, acquired_at, elders)
+    running_since, last = container.running_since, container.last_terminated
     if (
-        container.running_since is not None
+        running_since is not None
         and container.restarts > 0
-        and _certainly_after(container.running_since, acquired_at)
-        and not (container.last_terminated is not None and container.last_terminated.reason == STATUS_UNKNOWN)
+        and _certainly_after(running_since, acquired_at)
+        and not any(elder >= running_since for elder in elders)
+        and not (last is not None and last.reason == STATUS_UNKNOWN)
     ):
-        how = f" ({container.last_terminated.text})" if container.last_terminated is not None else ""
+        how = f" ({last.text})" if last is not None else ""
         return f"its container was restarted{how}"
     return None
 
 
-def _ended(termination: Termination, acquired_at: datetime) -> str | None:
+def _ended(termination: Termination, acquired_at: datetime, elders: Sequence[datetime]) -> str | None:
     if termination.reason == STATUS_UNKNOWN or termination.finished_at is None:
         return None
     if not _certainly_after(termination.finished_at, acquired_at):
         return None
+    if any(_may_be_of(termination, elder) for elder in elders):
+        return None
     return f"its container ended ({termination.text})"
+
+
+def _may_be_of(termination: Termination, acquired_at: datetime) -> bool:
+    """Whether the run that ended may be the one in which a boot acquired its Lease then."""
+    started, finished = termination.started_at, termination.finished_at
+    began_before = started is None or started <= acquired_at
+    return began_before and (finished is None or acquired_at < finished + timedelta(seconds=1))
 
 
 def _certainly_after(reported: datetime, acquired_at: datetime) -> bool:

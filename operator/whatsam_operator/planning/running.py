@@ -3,7 +3,7 @@
 from whatsam_core import names
 from whatsam_core.resources import DesiredState, Phase
 from whatsam_operator.planning import adoption, conditions, starts
-from whatsam_operator.planning.assigning import assign_free, release, unschedulable
+from whatsam_operator.planning.assigning import assign_free, not_yet, release, unschedulable
 from whatsam_operator.planning.boots import pool_of
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import (
@@ -60,7 +60,7 @@ def _start(case: Case) -> list[Decision]:
     )
     if isinstance(place, NoPlace):
         if place.refusal.brief:
-            return []
+            return _some(not_yet(case.session, case.held, case.now, reason=place.refusal.value, message=place.message))
         return _refuse(case, place.refusal.value, place.message)
     return [assign_free(case.session, case.held, place, case.now)]
 

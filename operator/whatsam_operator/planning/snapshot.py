@@ -37,6 +37,8 @@ class ObservedLease:
     """Seconds, by the operator's own clock; reads that failed add nothing."""
     revoked_because: str = ""
     """What the operator wrote when it took the Lease away."""
+    created_at: datetime | None = None
+    """By the API server's clock. It tells which boot of a pod is the elder whatever became of the node's clock."""
 
 
 @dataclass(frozen=True, slots=True)

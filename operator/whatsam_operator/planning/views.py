@@ -20,6 +20,7 @@ class Termination:
     reason: str
     exit_code: int
     signal: int = 0
+    started_at: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -178,6 +179,7 @@ def _termination(value: Json | None) -> Termination | None:
         reason=value.get("reason") or "",
         exit_code=value.get("exitCode", 0),
         signal=value.get("signal") or 0,
+        started_at=_moment(value.get("startedAt")),
     )
 
 

@@ -7,6 +7,7 @@ never go into the book: only reads count.
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any, Final
 
 from whatsam_core import names
@@ -122,5 +123,7 @@ class LeaseReader:
                 self._unreadable.add(uid)
                 log.warning("lease_unreadable", error=str(error))
             return None
-        because = (lease["metadata"].get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
-        return ReadLease(record, because)
+        metadata = lease["metadata"]
+        because = (metadata.get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
+        created = metadata.get("creationTimestamp")
+        return ReadLease(record, because, datetime.fromisoformat(created) if created else None)

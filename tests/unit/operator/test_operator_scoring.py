@@ -3,13 +3,24 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_kit import NAMESPACE, START, assignment, moment, observed, pod, pool, session, snapshot
+from operator_kit import (
+    NAMESPACE,
+    START,
+    assignment,
+    condition,
+    moment,
+    observed,
+    pod,
+    pool,
+    session,
+    snapshot,
+)
 
-from whatsam_core.lease import Load
+from whatsam_core.lease import LeaseState, Load
 from whatsam_operator.planning import placement
 from whatsam_operator.planning.boots import gather
 from whatsam_operator.planning.candidates import details
-from whatsam_operator.planning.decisions import Assign
+from whatsam_operator.planning.decisions import Assign, SetStatus
 from whatsam_operator.planning.filters import Ask, Filter
 from whatsam_operator.planning.placement import Floor, NoPlace, Refusal
 from whatsam_operator.planning.planner import PLAN_LIMIT, plan_sessions
@@ -225,3 +236,43 @@ def test_who_is_paired_is_served_before_who_is_not_and_a_busy_one_is_left_alone(
     decisions = plan_sessions(found, gather(found), moment())
     assert [one.target.key[1] for one in decisions if isinstance(one, Assign)] == ["b-paired"]
     assert {one.target.key[1] for one in decisions} == {"a-new", "b-paired"}
+
+
+def test_a_lost_session_that_waits_for_logins_stops_to_say_that_it_is_connected_and_keeps_its_last_holder():
+    nodes = {"n1": NodeView("n1", {ZONE: "berlin"})}
+    logging_in = session("a", status={"epoch": 1, "jid": "1:1@s", "assignment": assignment("b2", "w2")})
+    lost = session(
+        "b",
+        status={
+            "epoch": 1,
+            "jid": "2:1@s",
+            "phase": "Connected",
+            "assignment": assignment("b1", "w1"),
+            "conditions": [condition("Connected", "True", "Connected")],
+        },
+    )
+    parts = {
+        "pools": [pool(spec={"egressTopologyKey": ZONE, "failover": {"maxConcurrentLogins": 1}})],
+        "pods": [pod("w1", node="n1"), pod("w2", node="n1")],
+        "leases": [observed("b1", "w1", state=LeaseState.REVOKED), observed("b2", "w2")],
+        "nodes": nodes,
+    }
+    found = snapshot(sessions=[logging_in, lost], **parts)
+    (said,) = plan_sessions(found, gather(found), moment(5))
+    assert isinstance(said, SetStatus)
+    assert (said.phase.value, said.clear_assignment, said.previous) == ("Reconnecting", False, (NAMESPACE, "b1"))
+    assert {one.type.value: (one.status, one.reason) for one in said.conditions}["Connected"] == (
+        "False",
+        "TooManyLogins",
+    )
+    status = {
+        "epoch": 1,
+        "jid": "2:1@s",
+        "phase": said.phase.value,
+        "assignment": assignment("b1", "w1"),
+        "conditions": [one.to_wire() for one in said.conditions],
+    }
+    waiting = snapshot(sessions=[logging_in, session("b", status=status)], **parts)
+    assert plan_sessions(waiting, gather(waiting), moment(5)) == []
+    (given_away,) = plan_sessions(waiting, gather(waiting), moment(70))
+    assert isinstance(given_away, Assign)
