@@ -4,6 +4,7 @@
 assigns and while nobody holds the session. Each function gives the whole list for one situation.
 """
 
+import operator
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -85,7 +86,7 @@ def replaced_too_often(session: WhatsAppSession, message: str, now: datetime) ->
 def same(one: Sequence[Condition], other: Sequence[Condition]) -> bool:
     """Whether two lists say the same to a reader; the time of the transition does not count."""
 
-    if len(one) == len(other) and all(mine is theirs for mine, theirs in zip(one, other, strict=True)):
+    if len(one) == len(other) and all(map(operator.is_, one, other)):
         return True
 
     def said(conditions: Sequence[Condition]) -> set[tuple[str, str, str, str]]:
@@ -108,7 +109,7 @@ def _no_stall_of_ours(session: WhatsAppSession) -> list[_Row]:
 
 
 def _merged(session: WhatsAppSession, rows: Sequence[_Row], now: datetime) -> tuple[Condition, ...]:
-    if all(_says(session, row) for row in rows):  # as a rule: thousands may wait for a place, in plan after plan
+    if _says(session, rows):  # as a rule: thousands may wait for a place, in plan after plan
         return tuple(session.status.conditions)
     conditions = list(session.status.conditions)
     for kind, status, reason, message in rows:
@@ -123,13 +124,13 @@ def _merged(session: WhatsAppSession, rows: Sequence[_Row], now: datetime) -> tu
     return tuple(conditions)
 
 
-def _says(session: WhatsAppSession, row: _Row) -> bool:
-    kind, status, reason, message = row
-    known = session.status.condition(kind)
-    return (
-        known is not None
-        and known.status == status
-        and known.reason == reason
-        and known.message == message
-        and known.observed_generation == session.metadata.generation
-    )
+def _says(session: WhatsAppSession, rows: Sequence[_Row]) -> bool:
+    known = {condition.type: condition for condition in session.status.conditions}
+    generation = session.metadata.generation
+    for kind, status, reason, message in rows:
+        one = known.get(kind)
+        if one is None or one.observed_generation != generation:
+            return False
+        if one.status != status or one.reason != reason or one.message != message:
+            return False
+    return True

@@ -42,7 +42,7 @@ class Refusal(StrEnum):
     @property
     def brief(self) -> bool:
         """It is over in seconds: not worth a write for each session."""
-        return self in (Refusal.TOO_MANY_LOGINS, Refusal.ON_TRIAL)
+        return self is Refusal.TOO_MANY_LOGINS or self is Refusal.ON_TRIAL
 
 
 @dataclass(frozen=True, slots=True)

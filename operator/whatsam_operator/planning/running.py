@@ -33,7 +33,7 @@ def plan_running(case: Case) -> list[Decision]:
         other = "/".join(case.elder.metadata.key)
         message = f"the session {other} uses the same device: delete one of them"
         return _refuse(case, conditions.DUPLICATE, message, stalled=True)
-    in_the_way = _state_first(case)
+    in_the_way = _state_first(case) if adoption.never_ran(case.session) else None
     if in_the_way is not None:
         return in_the_way
     return _stop(case) if session.spec.desired_state is DesiredState.STOPPED else _start(case)
