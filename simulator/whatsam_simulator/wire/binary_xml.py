@@ -15,7 +15,8 @@ from whatsam_simulator.wire.node import Node
 LIST_EMPTY, DICTIONARY_FIRST, DICTIONARY_LAST = 0, 236, 239
 DEVICE_JID, LIST_8, LIST_16, JID_PAIR, HEX_8 = 247, 248, 249, 250, 251
 BINARY_8, BINARY_20, BINARY_32, NIBBLE_8 = 252, 253, 254, 255
-NIBBLES, HEX_DIGITS = "0123456789-.??? ", "0123456789ABCDEF"
+NIBBLES = str.maketrans("abcdef", "-.??? ")
+"""What stands for the hex digits above 9 in packed numbers."""
 FLAG_COMPRESSED = 2
 
 MAX_DEPTH = 32
@@ -46,7 +47,10 @@ class Codec:
         if frame[0] & FLAG_COMPRESSED:
             data = _inflate(data)
         reader = _Reader(data, self._single, self._dictionaries)
-        node = reader.node(0)
+        try:
+            node = reader.node(0)
+        except IndexError:
+            raise MalformedInput("cut short, or an unknown token") from None
         if not reader.finished:
             raise MalformedInput("bytes after the node")
         return node
@@ -97,19 +101,22 @@ def _put_list(out: bytearray, size: int) -> None:
     if size == 0:
         out.append(LIST_EMPTY)
     elif size < 256:
-        out += bytes([LIST_8, size])
+        out += bytes((LIST_8, size))
     else:
-        out += bytes([LIST_16]) + size.to_bytes(2)
+        out.append(LIST_16)
+        out += size.to_bytes(2)
 
 
 def _put_raw(out: bytearray, raw: bytes) -> None:
     size = len(raw)
     if size < 256:
-        out += bytes([BINARY_8, size])
+        out += bytes((BINARY_8, size))
     elif size < 1 << 20:
-        out += bytes([BINARY_20]) + size.to_bytes(3)
+        out.append(BINARY_20)
+        out += size.to_bytes(3)
     else:
-        out += bytes([BINARY_32]) + size.to_bytes(4)
+        out.append(BINARY_32)
+        out += size.to_bytes(4)
     out += raw
 
 
@@ -125,7 +132,10 @@ def _inflate(data: bytes) -> bytes:
 
 
 class _Reader:
-    """One pass over the bytes of one node."""
+    """One pass over the bytes of one node. An `IndexError` means that the bytes end too early, or name a token that
+    there is not."""
+
+    __slots__ = ("_at", "_data", "_dictionaries", "_single")
 
     def __init__(self, data: bytes, single: Sequence[str], dictionaries: Sequence[Sequence[str]]) -> None:
         self._data = data
@@ -153,20 +163,22 @@ class _Reader:
         return Node(tag, attrs, self._content(depth) if size % 2 == 0 else None)
 
     def _byte(self) -> int:
-        return self._take(1)[0]
+        at = self._at
+        self._at = at + 1
+        return self._data[at]
 
     def _take(self, size: int) -> bytes:
-        taken = self._data[self._at : self._at + size]
-        if len(taken) != size:
+        at = self._at
+        self._at = end = at + size
+        if end > len(self._data):
             raise MalformedInput("cut short")
-        self._at += size
-        return taken
+        return self._data[at:end]
 
     def _list_size(self, kind: int) -> int:
-        if kind == LIST_EMPTY:
-            return 0
         if kind == LIST_8:
             return self._byte()
+        if kind == LIST_EMPTY:
+            return 0
         if kind == LIST_16:
             return int.from_bytes(self._take(2))
         raise MalformedInput(f"{kind} where a list was expected")
@@ -177,9 +189,8 @@ class _Reader:
             return None
         if kind in (LIST_8, LIST_16):
             return [self.node(depth + 1) for _ in range(self._list_size(kind))]
-        raw = self._raw(kind)
-        if raw is not None:
-            return raw
+        if BINARY_8 <= kind <= BINARY_32:
+            return self._raw(kind)
         value = self._scalar(kind)
         if isinstance(value, Jid):
             raise MalformedInput("an address where content was expected")
@@ -195,24 +206,30 @@ class _Reader:
             raise MalformedInput("text expected")
         return value
 
-    def _raw(self, kind: int) -> bytes | None:
+    def _raw(self, kind: int) -> bytes:
         if kind == BINARY_8:
             return self._take(self._byte())
         if kind == BINARY_20:
             return self._take(int.from_bytes(self._take(3)) & 0xFFFFF)
-        if kind == BINARY_32:
-            return self._take(int.from_bytes(self._take(4)))
-        return None
+        return self._take(int.from_bytes(self._take(4)))
 
     def _scalar(self, kind: int) -> str | Jid:
-        raw = self._raw(kind)
-        if raw is not None:
+        if kind < DICTIONARY_FIRST:
+            return self._single[kind]
+        if kind <= DICTIONARY_LAST:
+            return self._dictionaries[kind - DICTIONARY_FIRST][self._byte()]
+        if kind == NIBBLE_8:
+            return self._digits().translate(NIBBLES)
+        if kind == HEX_8:
+            return self._digits().upper()
+        if BINARY_8 <= kind <= BINARY_32:
             try:
-                return raw.decode()
+                return self._raw(kind).decode()
             except UnicodeDecodeError:
                 raise MalformedInput("text that is not UTF-8") from None
-        if DICTIONARY_FIRST <= kind <= DICTIONARY_LAST:
-            return self._token(self._dictionaries[kind - DICTIONARY_FIRST], self._byte())
+        return self._address(kind)
+
+    def _address(self, kind: int) -> Jid:
         if kind == JID_PAIR:
             user = self._value()
             if isinstance(user, Jid):
@@ -221,17 +238,9 @@ class _Reader:
         if kind == DEVICE_JID:
             agent, device = self._byte(), self._byte()
             return Jid(self._text(), _SERVERS.get(agent, "s.whatsapp.net"), device)
-        if kind in (NIBBLE_8, HEX_8):
-            return self._packed(NIBBLES if kind == NIBBLE_8 else HEX_DIGITS)
-        return self._token(self._single, kind)
+        raise MalformedInput(f"unknown token {kind}")
 
-    def _packed(self, alphabet: str) -> str:
+    def _digits(self) -> str:
         start = self._byte()
-        digits = "".join(alphabet[byte >> 4] + alphabet[byte & 15] for byte in self._take(start & 127))
+        digits = self._take(start & 127).hex()
         return digits[:-1] if start & 128 else digits
-
-    @staticmethod
-    def _token(table: Sequence[str], index: int) -> str:
-        if index >= len(table):
-            raise MalformedInput(f"unknown token {index}")
-        return table[index]

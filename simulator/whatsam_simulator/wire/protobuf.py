@@ -11,6 +11,9 @@ from collections.abc import Iterator
 
 from whatsam_simulator.errors import MalformedInput
 
+_FIXED_SIZES = {1: 8, 5: 4}
+"""Wire type → bytes."""
+_LARGEST_SHIFT = 63
 Value = int | bool | float | bytes | str | None
 
 
@@ -48,23 +51,27 @@ class Fields:
     def __init__(self, data: bytes) -> None:
         self.raw = data
         self._values: dict[int, list[int | bytes]] = {}
-        at = 0
-        while at < len(data):
-            key, at = _varint(data, at)
+        at, end = 0, len(data)
+        while at < end:
+            key = data[at]
+            at += 1
+            if key > 0x7F:
+                key, at = _varint(data, at - 1)
             wire_type = key & 7
             value: int | bytes
             if wire_type == 0:
                 value, at = _varint(data, at)
-            elif wire_type in (1, 2, 5):
-                size = {1: 8, 5: 4}.get(wire_type, 0)
+            else:
                 if wire_type == 2:
                     size, at = _varint(data, at)
-                value = data[at : at + size]
-                if len(value) != size:
+                elif wire_type in _FIXED_SIZES:
+                    size = _FIXED_SIZES[wire_type]
+                else:
+                    raise MalformedInput(f"protobuf wire type {wire_type}")
+                start, at = at, at + size
+                if at > end:
                     raise MalformedInput("protobuf cut short")
-                at += size
-            else:
-                raise MalformedInput(f"protobuf wire type {wire_type}")
+                value = data[start:at]
             self._values.setdefault(key >> 3, []).append(value)
 
     def __contains__(self, number: int) -> bool:
@@ -135,12 +142,11 @@ def _put_varint(out: bytearray, number: int) -> None:
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise MalformedInput("protobuf varint cut short or too long")
+    while at < len(data) and shift <= _LARGEST_SHIFT:
         byte = data[at]
         at += 1
+        if byte < 0x80:
+            return value | byte << shift, at
         value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
         shift += 7
+    raise MalformedInput("protobuf varint cut short or too long")
