@@ -15,10 +15,12 @@ from whatsam_core.storage.cluster import DEPLOYMENTS, NODES, PDBS, PODS, POOLS, 
 from whatsam_operator.planning.adoption import never_ran
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.explaining import Explanation, explain
+from whatsam_operator.planning.lease_book import ReadLease
 from whatsam_operator.planning.planner import named_boots
 from whatsam_operator.planning.snapshot import BootKey, Key, ObservedLease, Snapshot, StateKnowledge
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
+from whatsam_operator.storage.kube import ANNOTATION_REVOKED_BECAUSE
 from whatsam_operator.storage.reading import Reader
 
 Json = dict[str, Any]
@@ -81,28 +83,35 @@ class ExplainService:
         rendering = Rendering(connector_image=images[0] if images else self._image)
         return explain(snapshot, rendering, self._clock(), asked=keys, notes=notes)
 
-    def _parse(self, items: Sequence[Json]) -> dict[BootKey, LeaseRecord]:
-        found: dict[BootKey, LeaseRecord] = {}
-        for item in items:
-            try:
-                record = LeaseRecord.from_wire(item)
-            except LeaseFormatError:
-                continue  # the operator skips them, too
-            found[(record.namespace, record.boot_id)] = record
-        return found
+    def _parse(self, items: Sequence[Json]) -> dict[BootKey, ReadLease]:
+        read = (read_lease(item) for item in items)
+        return {lease.key: lease for lease in read if lease is not None}
+
+
+def read_lease(lease: Json) -> ReadLease | None:
+    """A connector's Lease; None for one that the operator would skip, too."""
+    metadata = lease["metadata"]
+    try:
+        record = LeaseRecord.from_wire(lease)
+    except LeaseFormatError:
+        return None
+    because = (metadata.get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
+    created = metadata.get("creationTimestamp")
+    return ReadLease(record, because, datetime.fromisoformat(created) if created else None)
 
 
 def observed(
-    first: dict[BootKey, LeaseRecord], second: dict[BootKey, LeaseRecord], between: float, now: datetime
+    first: dict[BootKey, ReadLease], second: dict[BootKey, ReadLease], between: float, now: datetime
 ) -> dict[BootKey, ObservedLease]:
     """For how long each Lease has stood still, as far as two reads can tell. `now` is UTC."""
     found: dict[BootKey, ObservedLease] = {}
-    for key, record in second.items():
-        before = first.get(key)
-        renewed = before is None or before.resource_version != record.resource_version
+    for key, lease in second.items():
+        record, before = lease.record, first.get(key)
+        renewed = before is None or before.record.resource_version != record.resource_version
         ended = record.state in (LeaseState.RELEASED, LeaseState.REVOKED)
         age = max((now - record.renewed_at).total_seconds(), between)
-        found[key] = ObservedLease(record, age if ended or not renewed else 0.0)
+        unchanged = age if ended or not renewed else 0.0
+        found[key] = ObservedLease(record, unchanged, lease.revoked_because, lease.created_at)
     return found
 
 

@@ -29,6 +29,7 @@ from whatsam_operator.planning.filters import Filter
 from whatsam_operator.planning.planner import plan
 from whatsam_operator.planning.views import ContainerView
 from whatsam_operator.services.explain import observed as seen
+from whatsam_operator.services.explain import read_lease
 
 
 @settings(max_examples=100, deadline=None)
@@ -150,13 +151,28 @@ def test_the_command_line():
 
 
 def test_two_reads_tell_which_leases_are_renewed():
-    first = {(NAMESPACE, boot): observed(boot).record for boot in ("b1", "b2", "b3")}
+    first = {(NAMESPACE, boot): read(boot) for boot in ("b1", "b2", "b3")}
     second = {
-        (NAMESPACE, "b1"): observed("b1", resource_version="8").record,
-        (NAMESPACE, "b2"): observed("b2").record,
-        (NAMESPACE, "b3"): observed("b3", resource_version="8", state=LeaseState.REVOKED).record,
-        (NAMESPACE, "b4"): observed("b4").record,
+        (NAMESPACE, "b1"): read("b1", resource_version="8"),
+        (NAMESPACE, "b2"): read("b2"),
+        (NAMESPACE, "b3"): read("b3", resource_version="8", state=LeaseState.REVOKED),
+        (NAMESPACE, "b4"): read("b4"),
     }
     ages = {key[1]: one.unchanged for key, one in seen(first, second, 2.5, moment(20.5).wall).items()}
     assert ages == {"b1": 0.0, "b2": 20.0, "b3": 20.0, "b4": 0.0}
     assert seen(first, second, 2.5, START)[(NAMESPACE, "b2")].unchanged == 2.5
+
+
+def read(boot, **changes):
+    wire = observed(boot, **changes).record.to_wire()
+    wire["metadata"]["creationTimestamp"] = START.isoformat()
+    found = read_lease(wire)
+    assert found is not None
+    assert found.created_at == START
+    return found
+
+
+def test_a_lease_that_nobody_can_read_is_left_out():
+    wire = observed("b1").record.to_wire()
+    del wire["spec"]["renewTime"]
+    assert read_lease(wire) is None
