@@ -89,43 +89,41 @@ def proof_of_death(pod: PodView, acquired_at: datetime, elders: Sequence[datetim
     """How the kubelet's report proves that the boot which acquired its Lease then has ended, or None.
 
     Kubelet and connector share the node's clock. The kubelet's times are whole seconds, cut off: only a strictly
-    later second is certainly after the acquisition. While a container runs, only its own start counts: a clock set
-    back could make the end of the run before look newer than the Lease of the run that lives. For the same reason a
-    report that may be about an elder boot of the pod proves nothing: it may be old, and the clock set back since.
+    later second is certainly after the acquisition. That clock may be set back, and the report may be older than the
+    Lease: then the end of an earlier run looks newer than the Lease of the run that lives. So while a container runs,
+    its own start counts, too; and a report that may be about an elder boot of the pod proves nothing.
     """
     container = pod.container
-    if container is None:
+    if container is not None and container.terminated is not None:
+        return _ended("ended", container.terminated, acquired_at, elders)
+    if container is None or container.last_terminated is None:
         return None
-    if container.terminated is not None:
-        return _ended(container.terminated, acquired_at, elders)
-    if container.waiting and container.last_terminated is not None:
-        return _ended(container.last_terminated, acquired_at, elders)
-    running_since, last = container.running_since, container.last_terminated
-    if (
-        running_since is not None
-        and container.restarts > 0
-        and _certainly_after(running_since, acquired_at)
-        and not any(elder >= running_since for elder in elders)
-        and not (last is not None and last.reason == STATUS_UNKNOWN)
-    ):
-        how = f" ({last.text})" if last is not None else ""
-        return f"its container was restarted{how}"
-    return None
+    if container.waiting:
+        return _ended("ended", container.last_terminated, acquired_at, elders)
+    since = container.running_since
+    if container.restarts == 0 or since is None or not _certainly_after(since, acquired_at):
+        return None
+    # The run that is shown may be an elder's.
+    mine = not any(elder >= since for elder in elders)
+    return _ended("was restarted", container.last_terminated, acquired_at, elders) if mine else None
 
 
-def _ended(termination: Termination, acquired_at: datetime, elders: Sequence[datetime]) -> str | None:
-    if termination.reason == STATUS_UNKNOWN or termination.finished_at is None:
+def _ended(what: str, run: Termination, acquired_at: datetime, elders: Sequence[datetime]) -> str | None:
+    """Whether the run that ended is certainly the one in which the Lease was acquired."""
+    if run.reason == STATUS_UNKNOWN or run.finished_at is None:
         return None
-    if not _certainly_after(termination.finished_at, acquired_at):
+    if not _certainly_after(run.finished_at, acquired_at):
         return None
-    if any(_may_be_of(termination, elder) for elder in elders):
+    if run.started_at is not None and run.started_at > acquired_at:
         return None
-    return f"its container ended ({termination.text})"
+    if any(_may_be_of(run, elder) for elder in elders):
+        return None
+    return f"its container {what} ({run.text})"
 
 
-def _may_be_of(termination: Termination, acquired_at: datetime) -> bool:
+def _may_be_of(run: Termination, acquired_at: datetime) -> bool:
     """Whether the run that ended may be the one in which a boot acquired its Lease then."""
-    started, finished = termination.started_at, termination.finished_at
+    started, finished = run.started_at, run.finished_at
     began_before = started is None or started <= acquired_at
     return began_before and (finished is None or acquired_at < finished + timedelta(seconds=1))
 
