@@ -93,9 +93,11 @@ def record(boot: str, pod: str = "w1", **changes: Any) -> LeaseRecord:
     return LeaseRecord(**values)
 
 
-def observed(boot: str, pod: str = "w1", unchanged: float = 1.0, **changes: Any) -> ObservedLease:
+def observed(
+    boot: str, pod: str = "w1", unchanged: float = 1.0, created_at: datetime | None = None, **changes: Any
+) -> ObservedLease:
     """The same, seen unchanged for so many seconds."""
-    return ObservedLease(record(boot, pod, **changes), unchanged)
+    return ObservedLease(record(boot, pod, **changes), unchanged, created_at=created_at)
 
 
 def pod(name: str = "w1", **changes: Any) -> PodView:

@@ -1,15 +1,17 @@
 """Who may be declared dead, and who never."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_kit import START, ended, observed, pod
+from operator_kit import NAMESPACE, START, ended, observed, pod, snapshot
 
 from whatsam_core.lease import LeaseState
+from whatsam_operator.planning.boots import gather
 from whatsam_operator.planning.liveness import Verdict, judge, judge_missing
-from whatsam_operator.planning.views import ContainerView
+from whatsam_operator.planning.views import ContainerView, Termination
 
 
 def at(seconds: float) -> ContainerView:
@@ -91,3 +93,46 @@ def test_an_end_before_the_acquisition_never_proves_death(acquired, finished):
         assert finished > acquired
     if finished >= acquired + 1:
         assert verdict is Verdict.PROVEN_DEAD
+
+
+def run_of(started: float, finished: float) -> Termination:
+    return replace(ended(finished), started_at=START + timedelta(seconds=started))
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        ContainerView(terminated=run_of(20, 110)),
+        ContainerView(waiting=True, last_terminated=run_of(20, 110)),
+        ContainerView(terminated=ended(110)),
+        ContainerView(running_since=START + timedelta(seconds=60), restarts=1, last_terminated=ended(55)),
+    ],
+    ids=["ended", "waiting", "beginning unknown", "running"],
+)
+def test_an_old_report_about_an_elder_boot_proves_nothing_after_the_clock_was_set_back(container):
+    """The elder acquired its Lease at 61 and ended at 110; then the clock went back, and this one acquired at 52."""
+    elder = observed("elder", acquired_at=START + timedelta(seconds=61), created_at=START)
+    younger = observed("b", acquired_at=START + timedelta(seconds=52), created_at=START + timedelta(seconds=50))
+    the_pod = pod(container=container)
+    judged = gather(snapshot(pods=[the_pod], leases=[elder, younger])).by_key
+    assert judged[NAMESPACE, "b"].judgement.verdict is Verdict.ALIVE
+    alone = gather(snapshot(pods=[the_pod], leases=[younger])).by_key
+    assert alone[NAMESPACE, "b"].judgement.verdict is Verdict.PROVEN_DEAD
+
+
+def test_a_run_that_began_after_the_acquisition_is_another_ones():
+    lease = observed("b", acquired_at=START + timedelta(seconds=52))
+    container = ContainerView(terminated=run_of(60, 110))
+    assert judge(lease, pod(container=container)).verdict is Verdict.ALIVE
+
+
+def test_without_a_jump_of_the_clock_each_boot_of_a_pod_dies_by_its_own_report():
+    elder = observed("elder", acquired_at=START + timedelta(seconds=1), created_at=START)
+    younger = observed("b", acquired_at=START + timedelta(seconds=52), created_at=START + timedelta(seconds=51))
+    ended_twice = pod(container=ContainerView(terminated=run_of(50, 90), restarts=1, last_terminated=run_of(0, 45)))
+    judged = gather(snapshot(pods=[ended_twice], leases=[elder, younger])).by_key
+    assert judged[NAMESPACE, "b"].judgement.verdict is Verdict.PROVEN_DEAD
+    restarted = pod(container=replace(at(50), last_terminated=run_of(0, 45)))
+    judged = gather(snapshot(pods=[restarted], leases=[elder, younger])).by_key
+    assert judged[NAMESPACE, "elder"].judgement.verdict is Verdict.PROVEN_DEAD
+    assert judged[NAMESPACE, "b"].judgement.verdict is Verdict.ALIVE

@@ -6,9 +6,10 @@ records, because reading and writing their wire form has tests of its own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from safety_clock import Schedule
+from safety_clock import START, Schedule
 from safety_laws import Law, Witness
 from safety_rules import Rules
 from safety_wire import Conflict, Forbidden, Missing, Server, Watch
@@ -144,7 +145,7 @@ class ApiServer(Server):
         """Raises `Conflict` when the name is taken."""
         if record.name in self.leases:
             raise Conflict(record.name)
-        return self._store_lease(ReadLease(replace(record, uid=f"uid-{record.name}"))).record
+        return self._store_lease(ReadLease(replace(record, uid=f"uid-{record.name}"), created_at=self._now())).record
 
     def update_lease(self, record: LeaseRecord) -> LeaseRecord:
         """By its holder. Without a resourceVersion it replaces whatever is there."""
@@ -153,7 +154,7 @@ class ApiServer(Server):
             raise Conflict(record.name)
         if not self._rules.admits_lease(known.record, record):
             raise Forbidden("policy")
-        return self._store_lease(ReadLease(replace(record, uid=known.record.uid), known.revoked_because)).record
+        return self._store_lease(replace(known, record=replace(record, uid=known.record.uid))).record
 
     def read_lease(self, name: str) -> ReadLease:
         """A fresh read."""
@@ -172,8 +173,12 @@ class ApiServer(Server):
             raise Conflict(name)
         if "not renewed" in because:
             self._check_age(known.record)
+        elif known.record.boot_id in self._witness.living:
+            raise self._witness.broken(Law.PROOF_IS_TRUE, f"{name} is revoked ({because}), and its boot lives")
         self._witness.note("revoked", f"{name}: {because}")
-        return self._store_lease(ReadLease(replace(known.record, state=LeaseState.REVOKED), because))
+        return self._store_lease(
+            replace(known, record=replace(known.record, state=LeaseState.REVOKED), revoked_because=because)
+        )
 
     def touch_lease(self, name: str) -> None:
         """Somebody's harmless annotation."""
@@ -185,6 +190,10 @@ class ApiServer(Server):
         gone = self.leases.pop(name, None)
         if gone is not None:
             self._tell("lease", gone)
+
+    def _now(self) -> datetime:
+        """The API server's time of day, in whole seconds."""
+        return START + timedelta(seconds=int(self.schedule.now))
 
     def _check_age(self, record: LeaseRecord) -> None:
         up, outages = self._lease_written[record.name]

@@ -61,7 +61,16 @@ STORIES: dict[str, Story] = {
     "frozen supervisor": Story(
         ("freeze_supervisor", "freeze_behind_a_slow_answer"), Near.OUTAGE, (LeaseTimings(), NARROW)
     ),
-    "restarts in place": Story(("kill_container", "kill_supervisor", "stall_watch", "set_wall_clock", "lose_track")),
+    "restarts in place": Story(
+        (
+            "kill_container",
+            "kill_supervisor",
+            "stall_watch",
+            "lose_track",
+            "restart_with_clock_set_back",
+            "restart_with_clock_set_back",
+        )
+    ),
     "pods replaced": Story(("force_delete_pod", "drain_pod", "freeze_engine", "lose_answers")),
     "API server away": Story(("api_away", "lose_answers"), Near.OUTAGE),
     "leaders": Story(
@@ -129,6 +138,7 @@ class Faults:
             self.drain_pod,
             self.lose_track,
             self.set_wall_clock,
+            self.restart_with_clock_set_back,
             self.delete_lease,
             self.touch_lease,
             self.foreign_login,
@@ -441,6 +451,16 @@ class Faults:
         if boot is not None:
             self._note("kubelet loses track", boot.pod.name)
             boot.pod.lose_track()
+
+    def restart_with_clock_set_back(self) -> None:
+        """A container restarts on a machine whose wall clock is set back; the kubelet tells late of the end."""
+        boot = self._boot()
+        if boot is None:
+            return
+        self._note("restart, clock set back", boot.pod.name)
+        boot.pod.report_late = self._chance.uniform(0.0, 8.0)
+        boot.pod.container_ends(boot, 137)
+        boot.machine.wall_offset -= self._chance.uniform(2.0, 60.0)
 
     def set_wall_clock(self) -> None:
         boot = self._boot()

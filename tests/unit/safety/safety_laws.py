@@ -21,6 +21,7 @@ class Law(Enum):
     HOLDER_ANSWERS = "a forwarded call is taken only by the boot that the session is assigned to"
     ONE_LEADER = "no two operators may write at one moment"
     EXPIRES_IN_TIME = "a Lease expires after its whole duration of an API server that answers, never earlier"
+    PROOF_IS_TRUE = "a boot that is revoked because its end was proven has ended"
     RECOVERS = "when all faults are over, every session runs again"
 
 
@@ -41,6 +42,8 @@ class Witness:
     story: list[str] = field(default_factory=list[str])
     counts: Counter[str] = field(default_factory=Counter[str])
     """What has happened how often: a run in which nothing happens proves nothing."""
+    living: set[str] = field(default_factory=set[str])
+    """Boots whose container has not ended."""
     _speaking: dict[str, object] = field(default_factory=dict[str, object])
     _epochs: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     _spent: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])

@@ -32,6 +32,10 @@ class Pod:
         self._engines: dict[str, list[Engine]] = {}
         self._boots = 0
         self._restarts = 0
+        self._started = ""
+        self._due = 0.0
+        self.report_late = 0.0
+        """Real seconds by which the kubelet's next report is late."""
         self._last: Json | None = None
         self._container: Json = {}
         self._write_object({"waiting": {}}, ready=False)
@@ -51,8 +55,10 @@ class Pod:
             return
         self._boots += 1
         self.boot = Boot(self, self.world.rules.boot_id(self.name, self.world.next_boot()))
+        self.world.witness.living.add(self.boot.boot_id)
         self.world.witness.note("boot", f"{self.name} {self.boot.boot_id}")
-        state = {"running": {"startedAt": self._second()}}
+        self._started = self._second()
+        state = {"running": {"startedAt": self._started}}
         self.boot.process.later(self.world.schedule.chance.uniform(0.05, 1.0), self.boot.begin)
         self._report(state, ready=True)
 
@@ -69,12 +75,18 @@ class Pod:
         if boot.over:
             return
         boot.over = True
+        self.world.witness.living.discard(boot.boot_id)
         boot.process.die()
         for engine in self.engines_of(boot):
             engine.kill()
         boot.shipping.die()
         self.world.witness.note("container ends", f"{self.name} {boot.boot_id} ({code})")
-        terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": self._second()}
+        terminated = {
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
+            "startedAt": self._started,
+            "finishedAt": self._second(),
+        }
         self._report({"terminated": terminated}, ready=False)
         self._last = {"terminated": terminated}
         self._restarts += 1
@@ -95,7 +107,8 @@ class Pod:
             container["lastState"] = self._last
         chance = self.world.schedule.chance
         delay = chance.uniform(0.05, 1.0) if chance.random() < 0.8 else chance.uniform(1.0, 6.0)
-        self._due = max(getattr(self, "_due", 0.0), self.world.schedule.now + delay)
+        delay, self.report_late = delay + self.report_late, 0.0
+        self._due = max(self._due, self.world.schedule.now + delay)
         self.world.schedule.at(self._due, lambda: self._say(container, ready=ready))
 
     def _say(self, container: Json, *, ready: bool) -> None:

@@ -101,6 +101,12 @@ def _former_end_is_proof(snapshot: Snapshot) -> boots.Boots:
     return boots.gather(replace(snapshot, leases=leases))
 
 
+def _elders_report_is_proof(snapshot: Snapshot) -> boots.Boots:
+    """As it was until this world showed it: nobody asked which boot of a pod a report is about."""
+    leases = {key: replace(lease, created_at=None) for key, lease in snapshot.leases.items()}
+    return boots.gather(replace(snapshot, leases=leases))
+
+
 def _missing_is_proof(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
     return planner.plan_sessions(snapshot, replace(found, missing=dict.fromkeys(found.missing, 1000000000.0)), now)
 
@@ -193,6 +199,7 @@ def _without_version(patch: dict[str, Any]) -> dict[str, Any]:
 
 _HOLDER = frozenset({Law.ONE_HOLDER, Law.HOLDER_ANSWERS, Law.HOLDER_WRITES})
 _EARLY = frozenset({*_HOLDER, Law.EXPIRES_IN_TIME})
+_PROOF = frozenset({*_HOLDER, Law.PROOF_IS_TRUE})
 _COUNTER = frozenset({Law.NO_USED_COUNTER})
 
 VARIANTS: dict[str, Variant] = {
@@ -292,20 +299,26 @@ VARIANTS: dict[str, Variant] = {
     ),
     "vanished-pod-is-proof": Variant(
         Rules(gather=_vanished_pod_is_proof),
-        _HOLDER,
+        _PROOF,
         "a pod object that was force-deleted counts as a dead process",
         story="pods replaced",
     ),
     "unknown-end-is-proof": Variant(
         Rules(gather=_unknown_end_is_proof),
-        _HOLDER,
+        _PROOF,
         "a kubelet that lost track of a container is believed",
         story="restarts in place",
     ),
     "former-end-is-proof": Variant(
         Rules(gather=_former_end_is_proof),
-        frozenset({*_HOLDER, Law.RECOVERS}),
+        _PROOF,
         "the end of an earlier run of the container proves this one's",
+        story="restarts in place",
+    ),
+    "elders-report-is-proof": Variant(
+        Rules(gather=_elders_report_is_proof),
+        _PROOF,
+        "a late report about an earlier run, whose clock was ahead, proves the end of the run that lives",
         story="restarts in place",
     ),
     "missing-lease-is-proof": Variant(
