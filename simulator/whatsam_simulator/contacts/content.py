@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from whatsam_simulator.contacts import fields as numbers
 from whatsam_simulator.contacts.details import ContactCard, Details, LinkPreview, Place, Target
@@ -29,7 +29,7 @@ class MediaReference:
     file_name: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Content:
     """What a receiver sees in a message."""
 
@@ -58,28 +58,30 @@ def read(plain: bytes) -> Content:
 def _read(fields: Fields, depth: int) -> Content:
     if depth > MAX_DEPTH:
         raise MalformedInput("messages nested too deep")
-    distribution = None
-    if numbers.SENDER_KEY_DISTRIBUTION in fields:
-        distribution = fields.message(numbers.SENDER_KEY_DISTRIBUTION).data_or_none(2)
     if numbers.DEVICE_SENT in fields:
         sent = fields.message(numbers.DEVICE_SENT)
-        inner = _read(sent.message(2), depth + 1)
-        read_inner = replace(inner, own=True, destination=sent.text(1, ""))
+        content = _read(sent.message(2), depth + 1)
+        content.own, content.destination = True, sent.text(1, "")
     else:
-        wrapper = next((number for number in numbers.WRAPPERS if number in fields), None)
-        if wrapper is None:
-            read_inner = _plain(fields)
-        else:
-            read_inner = _read(fields.message(wrapper).message(1), depth + 1)
-            if wrapper in numbers.VIEW_ONCE_WRAPPERS:
-                read_inner.details.view_once = True
-            elif wrapper == numbers.EPHEMERAL:
-                read_inner.details.ephemeral = True
-    secret = read_inner.secret
-    if secret is None and numbers.MESSAGE_CONTEXT in fields:
-        secret = fields.message(numbers.MESSAGE_CONTEXT).data_or_none(numbers.MESSAGE_SECRET)
-        read_inner.details.secret = secret is not None
-    return replace(read_inner, distribution=read_inner.distribution or distribution, secret=secret)
+        content = _unwrapped(fields, depth)
+    if content.distribution is None and numbers.SENDER_KEY_DISTRIBUTION in fields:
+        content.distribution = fields.message(numbers.SENDER_KEY_DISTRIBUTION).data_or_none(2)
+    if content.secret is None and numbers.MESSAGE_CONTEXT in fields:
+        content.secret = fields.message(numbers.MESSAGE_CONTEXT).data_or_none(numbers.MESSAGE_SECRET)
+        content.details.secret = content.secret is not None
+    return content
+
+
+def _unwrapped(fields: Fields, depth: int) -> Content:
+    wrapper = fields.first_of(numbers.WRAPPERS)
+    if wrapper is None:
+        return _plain(fields)
+    content = _read(fields.message(wrapper).message(1), depth + 1)
+    if wrapper in numbers.VIEW_ONCE_WRAPPERS:
+        content.details.view_once = True
+    elif wrapper == numbers.EPHEMERAL:
+        content.details.ephemeral = True
+    return content
 
 
 def _plain(fields: Fields) -> Content:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 
@@ -41,26 +44,29 @@ class LinkPreview(BaseModel):
     thumbnail_size: int = 0
 
 
-class Details(BaseModel):
-    """Everything but text and file; what a kind does not have is empty."""
+@dataclass(kw_only=True)
+class Details:
+    """Everything but text and file; what a kind does not have is empty. Made for every message: a plain dataclass."""
 
     quoted_id: str | None = None
-    quoted_sender: str | None = Field(default=None, description="JID")
+    quoted_sender: Annotated[str | None, Field(description="JID")] = None
     quoted_text: str | None = None
-    mentions: list[str] = Field(default_factory=list[str], description="JIDs")
+    mentions: Annotated[list[str], Field(description="JIDs")] = field(default_factory=list[str])
     forwarded: bool = False
-    expiration: int = Field(default=0, description="Disappears after so many seconds; kind timer: the new timer")
-    ephemeral: bool = Field(default=False, description="Came in the wrapper of disappearing messages")
+    expiration: Annotated[int, Field(description="Disappears after so many seconds; kind timer: the new timer")] = 0
+    ephemeral: Annotated[bool, Field(description="Came in the wrapper of disappearing messages")] = False
     view_once: bool = False
     target: Target | None = None
-    options: list[str] = Field(default_factory=list[str], description="Poll: its options; vote: those chosen")
-    selectable: int = Field(default=0, description="Poll: how many may be chosen; 0: any number")
+    options: Annotated[list[str], Field(description="Poll: its options; vote: those chosen")] = field(
+        default_factory=list[str]
+    )
+    selectable: Annotated[int, Field(description="Poll: how many may be chosen; 0: any number")] = 0
     place: Place | None = None
-    contacts: list[ContactCard] = Field(default_factory=list[ContactCard])
+    contacts: list[ContactCard] = field(default_factory=list[ContactCard])
     preview: LinkPreview | None = None
-    seconds: int | None = Field(default=None, description="Length of audio or video")
+    seconds: Annotated[int | None, Field(description="Length of audio or video")] = None
     width: int | None = None
     height: int | None = None
     thumbnail_size: int = 0
-    secret: bool = Field(default=False, description="Carries a message secret")
+    secret: Annotated[bool, Field(description="Carries a message secret")] = False
     invite_code: str | None = None

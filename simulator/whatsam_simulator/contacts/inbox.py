@@ -22,29 +22,36 @@ class InboxMedia(BaseModel):
     file_name: str | None = None
 
 
+@dataclass(kw_only=True)
 class InboxMessage(Details):
     """One message as a phone or contact saw it. A message that becomes readable by a retry appears a second time."""
 
-    sequence: int = Field(description="Grows by arrival; `after=` takes it")
+    sequence: Annotated[int, Field(description="Grows by arrival; `after=` takes it")]
     id: str
-    chat: str = Field(description="Number of the other party, or the group's id with @g.us")
+    chat: Annotated[str, Field(description="Number of the other party, or the group's id with @g.us")]
     group: bool
-    sender: str = Field(description="Number of the sender")
+    sender: Annotated[str, Field(description="Number of the sender")]
     sender_device: int
-    own: bool = Field(description="A copy of what another device of the same account sent")
+    own: Annotated[bool, Field(description="A copy of what another device of the same account sent")]
     readable: bool
-    reason: str | None = Field(default=None, description="Why it is not readable")
-    kind: str = Field(
-        description="text, image, video, gif, ptv, audio, voice, document, sticker, location, live_location, contact, "
-        "contacts, poll, vote, reaction, edit, revoke, timer, group_invite, protocol, other; empty: not readable"
-    )
+    reason: Annotated[str | None, Field(description="Why it is not readable")] = None
+    kind: Annotated[
+        str,
+        Field(
+            description="text, image, video, gif, ptv, audio, voice, document, sticker, location, live_location, "
+            "contact, contacts, poll, vote, reaction, edit, revoke, timer, group_invite, protocol, other; empty: not "
+            "readable"
+        ),
+    ]
     text: str | None = None
     media: InboxMedia | None = None
-    raw: str = Field(default="", description="The `Message` protobuf as it was decrypted, base64")
-    type: str = Field(default="", description="The stanza's type: text, media, poll, reaction")
-    edit: str | None = Field(default=None, description="The stanza's edit attribute: 1 edit, 7 revoke, 8 admin revoke")
+    raw: Annotated[str, Field(description="The `Message` protobuf as it was decrypted, base64")] = ""
+    type: Annotated[str, Field(description="The stanza's type: text, media, poll, reaction")] = ""
+    edit: Annotated[str | None, Field(description="The stanza's edit attribute: 1 edit, 7 revoke, 8 admin revoke")] = (
+        None
+    )
     received_at: datetime
-    read: bool = Field(default=False, description="The control API has marked it as read")
+    read: Annotated[bool, Field(description="The control API has marked it as read")] = False
 
     @property
     def protobuf(self) -> bytes:

@@ -249,8 +249,8 @@ class Receiving:
             )
         own = content.own if content else parties.sender.number == device.number
         inbox.add(
-            InboxMessage.model_construct(
-                **(content.details.__dict__ if content else {}),
+            InboxMessage(
+                **(vars(content.details) if content else {}),
                 sequence=inbox.next(),
                 id=message.text("id"),
                 chat=self._chat(parties, message, content),

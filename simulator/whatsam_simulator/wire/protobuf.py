@@ -7,7 +7,7 @@ where they are used.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from whatsam_simulator.errors import MalformedInput
 
@@ -76,6 +76,13 @@ class Fields:
 
     def __contains__(self, number: int) -> bool:
         return number in self._values
+
+    def first_of(self, numbers: Collection[int]) -> int | None:
+        """The first field here whose number is one of these."""
+        for number in self._values:
+            if number in numbers:
+                return number
+        return None
 
     def integer(self, number: int, default: int | None = None) -> int:
         values = self._values.get(number)
