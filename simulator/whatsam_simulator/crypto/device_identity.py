@@ -6,6 +6,7 @@ Source: whatsmeow, `pair.go`. Used by pairing and by contacts that get a compani
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from whatsam_simulator.crypto.keys import KeyPair, mac, verify
 from whatsam_simulator.errors import BadSignature
@@ -29,9 +30,10 @@ def check_answer(identity: bytes, account: bytes, companion: bytes) -> None:
     _check(decode(identity), account, companion)
 
 
+@lru_cache(1024)
 def check_attached(identity: bytes, account: bytes, companion: bytes) -> None:
-    """The identity that a companion attaches to the first message of a session; as `check_answer`, and the account key
-    in it must be the one the receiver knows."""
+    """The identity that a companion attaches to the first messages of a session; as `check_answer`, and the account key
+    in it must be the one the receiver knows. One that was found good is remembered."""
     fields = decode(identity)
     if fields.data_or_none(ACCOUNT_KEY) not in (None, account):
         raise BadSignature("device identity of another account")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ def derive(secret: bytes, salt: bytes | None, info: bytes, length: int) -> bytes
 
 def mac(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA256."""
-    return hmac.new(key, data, hashlib.sha256).digest()
+    return hmac.digest(key, data, "sha256")
 
 
 def cbc_encrypt(key: bytes, iv: bytes, plain: bytes) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from whatsam_simulator.crypto.keys import (
     NO_SALT,
@@ -29,6 +30,8 @@ MAX_JUMP = 2_000
 """Counters: whatsmeow's libsignal follows this far (Signal's own: 25,000)."""
 MAX_SKIPPED_KEYS = 2_000
 MAX_CHAINS = 5
+READ_AGAIN = 32
+"""Messages whose fields are remembered: the server reads a message's counter, then its receivers read all of it."""
 
 RATCHET_KEY, COUNTER, PREVIOUS_COUNTER, CIPHERTEXT = 1, 2, 3, 4
 PREKEY_ID, BASE_KEY, IDENTITY_KEY, INNER_MESSAGE, REGISTRATION_ID, SIGNED_PREKEY_ID = 1, 2, 3, 4, 5, 6
@@ -187,6 +190,7 @@ def take_key(chain: ReceivingChain, counter: int) -> bytes:
     return key
 
 
+@lru_cache(READ_AGAIN)
 def read_message(message: bytes) -> Fields:
     """The fields of a message after checking its version; its MAC is not checked."""
     if len(message) <= MAC_SIZE + 1 or message[:1] != VERSION:
@@ -194,6 +198,7 @@ def read_message(message: bytes) -> Fields:
     return decode(message[1:-MAC_SIZE])
 
 
+@lru_cache(READ_AGAIN)
 def read_prekey_message(message: bytes) -> Fields:
     """The fields of a message that starts a session."""
     if len(message) < 2 or message[:1] != VERSION:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from whatsam_simulator.crypto.keys import (
     NO_SALT,
@@ -21,7 +22,7 @@ from whatsam_simulator.crypto.keys import (
     verify,
     wire_public,
 )
-from whatsam_simulator.crypto.ratchet import ReceivingChain, take_key
+from whatsam_simulator.crypto.ratchet import READ_AGAIN, ReceivingChain, take_key
 from whatsam_simulator.errors import BadSignature, MalformedInput, NoSession
 from whatsam_simulator.wire.protobuf import Fields, decode, encode
 
@@ -109,6 +110,7 @@ class ReceivedSenderKeys:
         return plain
 
 
+@lru_cache(READ_AGAIN)
 def read_message(message: bytes) -> Fields:
     """The fields of a group message after checking its version; its signature is not checked."""
     if len(message) <= SIGNATURE_SIZE + 1 or message[:1] != VERSION:

@@ -105,7 +105,9 @@ class SignalDevice:
 
     def _put_first(self, peer: str, session: Session) -> None:
         """The session that worked last is the one to answer with."""
-        sessions = self.sessions.setdefault(peer, [])
+        sessions = self.sessions.get(peer, [])
+        if sessions and sessions[0] is session:
+            return
         self.sessions[peer] = [session, *(other for other in sessions if other is not session)][:MAX_SESSIONS]
 
     def own_sender_key(self, group: str) -> OwnSenderKey:
