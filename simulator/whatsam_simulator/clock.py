@@ -6,12 +6,11 @@ Monotonic values are `CLOCK_MONOTONIC` seconds, so they compare with those of an
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """One moment, as both clocks saw it."""
 
     wall: datetime

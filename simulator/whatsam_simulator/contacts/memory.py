@@ -6,7 +6,7 @@ Filled by receiving and sending, asked by authoring, receiving (votes) and the p
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whatsam_simulator.contacts.details import Target
 from whatsam_simulator.crypto.secrets import POLL_VOTE, Binding
@@ -18,8 +18,7 @@ MAX_KNOWN = 20_000
 """Messages of all accounts together; the oldest go first."""
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A message as one account knows it."""
 
     id: str

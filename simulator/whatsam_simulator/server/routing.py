@@ -92,12 +92,12 @@ class Routing:
             self._answer_or_peer(sender, to, target, message, [*direct, *common])
             return
         participants = message.child("participants")
-        copies = {str(copy.jid("jid")): copy.children for copy in (participants.children if participants else [])}
+        copies = {copy.jid("jid"): copy.children for copy in (participants.children if participants else [])}
         if in_group:
             self._group_message(sender, to, message, copies=copies, direct=direct, common=common)
             return
         for address, encrypted in copies.items():
-            receiver = self._context.world.device(Jid.parse(address))
+            receiver = self._context.world.device(address)
             if receiver is None:
                 continue
             self._context.acquaint(sender.number, receiver.number)
@@ -123,7 +123,7 @@ class Routing:
         to: Jid,
         message: Node,
         *,
-        copies: dict[str, list[Node]],
+        copies: dict[Jid, list[Node]],
         direct: list[Node],
         common: list[Node],
     ) -> None:
@@ -133,7 +133,7 @@ class Routing:
             for receiver in list(account.devices.values()):
                 if receiver is sender:
                     continue
-                own = copies.get(str(receiver.lid)) or copies.get(str(receiver.pn)) or []
+                own = copies.get(receiver.lid) or copies.get(receiver.pn) or []
                 self._count(sender, receiver.key, message, own)
                 content = [*own, *direct, *common]
                 self._delivery.deliver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from whatsam_simulator.crypto.keys import HexBytes, KeyPair
@@ -41,16 +42,16 @@ class Device:
     bootstrapped: bool = False
     """The phone has sent its app-state key and first history."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The device's name inside the simulator, `number:id`."""
         return f"{self.number}:{self.id}"
 
-    @property
+    @cached_property
     def pn(self) -> Jid:
         return Jid(self.number, PHONE_SERVER, self.id)
 
-    @property
+    @cached_property
     def lid(self) -> Jid:
         return Jid(self.lid_user, LID_SERVER, self.id)
 
@@ -109,11 +110,11 @@ class Account:
     app_state_keys: dict[str, HexBytes] = field(default_factory=dict[str, bytes])
     """Id in hex → key, oldest first; the phone shares them with its companions."""
 
-    @property
+    @cached_property
     def pn(self) -> Jid:
         return Jid(self.number, PHONE_SERVER)
 
-    @property
+    @cached_property
     def lid(self) -> Jid:
         return Jid(self.lid_user, LID_SERVER)
 

@@ -67,7 +67,10 @@ class World:
         return account.devices.get(jid.device) if account else None
 
     def mailbox(self, device: Device) -> Mailbox:
-        return self._mailboxes.setdefault(device.key, Mailbox())
+        mailbox = self._mailboxes.get(device.key)
+        if mailbox is None:
+            mailbox = self._mailboxes[device.key] = Mailbox()
+        return mailbox
 
     def remove_device(self, device: Device) -> None:
         self.account(device.number).devices.pop(device.id, None)
