@@ -89,6 +89,9 @@ STORIES: dict[str, Story] = {
     ),
     "Leases touched": Story(("delete_lease", "touch_lease", "lose_answers", "slow_worker", "stall_watch")),
     "state behind": Story(("slow_store", "store_away", "kill_container", "late_base", "late_base", "force_delete_pod")),
+    "restored from a backup": Story(
+        ("restore_cluster", "restore_cluster", "kill_container", "drain_pod", "slow_store")
+    ),
     "stopped and started": Story(("stop_and_start", "foreign_login", "drain_pod", "kill_container", "stall_watch")),
 }
 """Half of all runs have one of these; the others have any faults."""
@@ -143,6 +146,7 @@ class Faults:
             self.touch_lease,
             self.foreign_login,
             self.stop_and_start,
+            self.restore_cluster,
         )
 
     def plan(self) -> None:
@@ -486,6 +490,32 @@ class Faults:
         name = self._chance.choice(sorted(self._world.api.sessions))
         if self._world.whatsapp.foreign_login(name):
             self._note("foreign login", name)
+
+    def restore_cluster(self) -> None:
+        """The cluster's objects are lost and come back from a backup; the object store is as it was."""
+        world = self._world
+        backup = dict(world.api.sessions)
+        self._note("backup taken", "")
+
+        def restore() -> None:
+            self._note("cluster restored from the backup", "")
+            for pod in world.pods:
+                if pod.boot is not None:
+                    pod.container_ends(pod.boot, 137)
+            for operator in world.operators:
+                operator.process.die()
+            for _ in range(2):
+                world.add_operator()
+            for name in sorted(world.api.leases):
+                world.api.delete_lease(name)
+            world.api.leader = None
+            for name, raw in backup.items():
+                world.witness.restored(name)
+                world.api.put_session(raw)
+
+        lasts = self._chance.uniform(3.0, 25.0)
+        self.until = max(self.until, world.schedule.now + lasts + 0.1)
+        world.schedule.after(lasts, restore)
 
     def stop_and_start(self) -> None:
         name = self._chance.choice(sorted(self._world.api.sessions))

@@ -67,6 +67,8 @@ class Witness:
         if other is not None:
             raise self.broken(Law.ONE_HOLDER, f"{session}: {other} lives, and {engine} starts")
         newest = self._ran.get(session, 0)
+        if epoch < newest:
+            raise self.broken(Law.NEWEST_STATE, f"{session}: {engine} speaks, and {newest} has run")
         if origin < newest < epoch:
             raise self.broken(
                 Law.NEWEST_STATE, f"{session}: {engine} has the state of epoch {origin}; {newest} has run"
@@ -91,6 +93,10 @@ class Witness:
         if after <= before or after in used:
             raise self.broken(Law.EPOCH_GROWS, f"{session}: assigned under epoch {after} after {before}")
         used.add(after)
+
+    def restored(self, session: str) -> None:
+        """Its object is a backup's: epochs that were used may come again, and no state of theirs may be used."""
+        self._epochs.pop(session, None)
 
     def sent(self, session: str, chain: int, counter: int, by: object) -> None:
         """A message left under this counter of this chain."""

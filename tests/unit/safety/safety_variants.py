@@ -184,6 +184,17 @@ def _file_wins(claim: decision.Claim, local: decision.LocalState | None, bases: 
     return decision.decide(claim, local, bases)
 
 
+def _looks_below_its_epoch(
+    claim: decision.Claim, local: decision.LocalState | None, bases: Sequence[decision.SeenBase]
+) -> Any:
+    mine = (claim.epoch, claim.boot)
+    return decision.decide(
+        claim,
+        local,
+        [seen for seen in bases if seen.ref.epoch < claim.epoch or (seen.ref.epoch, seen.ref.boot) == mine],
+    )
+
+
 def _always(*_: Any, **__: Any) -> bool:
     return True
 
@@ -199,6 +210,7 @@ def _without_version(patch: dict[str, Any]) -> dict[str, Any]:
 
 _HOLDER = frozenset({Law.ONE_HOLDER, Law.HOLDER_ANSWERS, Law.HOLDER_WRITES})
 _EARLY = frozenset({*_HOLDER, Law.EXPIRES_IN_TIME})
+_STATE = frozenset({Law.NEWEST_STATE, Law.NO_USED_COUNTER})
 _PROOF = frozenset({*_HOLDER, Law.PROOF_IS_TRUE})
 _COUNTER = frozenset({Law.NO_USED_COUNTER})
 
@@ -353,19 +365,25 @@ VARIANTS: dict[str, Variant] = {
     ),
     "base-of-an-old-boot-accepted": Variant(
         Rules(newest_first=_by_arrival),
-        frozenset({Law.NEWEST_STATE, Law.NO_USED_COUNTER}),
+        _STATE,
         "the base that arrived last is restored, whatever epoch and boot wrote it",
         story="state behind",
     ),
+    "epoch-behind-the-store": Variant(
+        Rules(decide=_looks_below_its_epoch),
+        _STATE,
+        "a restored cluster assigns an epoch that has run before, and the worker takes what lies below it",
+        story="restored from a backup",
+    ),
     "file-wins": Variant(
         Rules(decide=_file_wins),
-        frozenset({Law.NEWEST_STATE, Law.NO_USED_COUNTER}),
+        _STATE,
         "the file in the pod is used although another epoch ran since",
         story="restarts in place",
     ),
     "no-start-base": Variant(
         Rules(start_base=False),
-        frozenset({Law.NEWEST_STATE, Law.NO_USED_COUNTER}),
+        _STATE,
         "an engine starts before its state is stored under the new epoch",
         story="state behind",
     ),
