@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from safety_boot import NAMESPACE, POOL, Boot
+from safety_boot import Boot
 from safety_clock import Machine
 from safety_engine import Engine
+from safety_keeper import NAMESPACE, POOL
 from safety_state import LocalFile
 
 from whatsam_core import names

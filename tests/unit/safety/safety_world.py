@@ -9,17 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from safety_api import ApiServer
-from safety_boot import NAMESPACE, POOL, Boot
+from safety_boot import Boot
 from safety_callers import Caller
 from safety_clock import START, Machine, Schedule
 from safety_engine import Engine, WhatsApp
-from safety_faults import Faults, story_of
+from safety_faults import Faults
+from safety_keeper import NAMESPACE, POOL
 from safety_laws import Broken, Law, Witness
 from safety_operator import Operator
 from safety_pod import Pod
 from safety_rules import Rules
 from safety_state import TENANT
 from safety_store import Database, ObjectStore
+from safety_stories import story_of
 from safety_wire import Link
 
 from whatsam_connector.http.holding import Address

@@ -7,7 +7,7 @@ Each run is chosen by a number. A number that breaks a law is told with the comm
 import os
 
 import pytest
-from safety_faults import STORIES
+from safety_stories import STORIES
 from safety_world import run
 
 RUNS = int(os.environ.get("WHATSAM_SAFETY_RUNS", "50"))
