@@ -23,6 +23,10 @@ class Clock:
     def now(self) -> Instant:
         return Instant(datetime.now(UTC), time.monotonic())
 
+    def monotonic(self) -> float:
+        """`CLOCK_MONOTONIC`, seconds."""
+        return time.monotonic()
+
     def seconds(self) -> int:
         """Unix seconds, as stanzas carry them."""
-        return int(self.now().wall.timestamp())
+        return int(time.time())

@@ -118,8 +118,8 @@ def cbc_decrypt(key: bytes, iv: bytes, data: bytes) -> bytes:
     """The reverse of `cbc_encrypt`; raises `MalformedInput` for a wrong length or padding."""
     if not data or len(data) % 16:
         raise MalformedInput("ciphertext is no whole number of blocks")
-    decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
-    padded = decryptor.update(data) + decryptor.finalize()
+    # No `finalize`: of whole blocks without padding it holds nothing back.
+    padded = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor().update(data)
     padding = padded[-1]
     if not 1 <= padding <= 16 or padded[-padding:] != bytes([padding]) * padding:
         raise MalformedInput("wrong padding")

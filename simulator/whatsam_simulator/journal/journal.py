@@ -95,7 +95,7 @@ class Journal:
         """The client has sent a frame."""
         holder = self._open.get(connection)
         if holder is not None:
-            holder.last_heard_monotonic = self._clock.now().monotonic
+            holder.last_heard_monotonic = self._clock.monotonic()
         for violation in self._replaced.get(connection, ()):
             violation.older_spoke_after = True
 
@@ -112,7 +112,7 @@ class Journal:
         self._replaced.pop(connection, None)
         holder = self._open.pop(connection, None)
         if holder is not None:
-            holder.closed_monotonic = self._clock.now().monotonic
+            holder.closed_monotonic = self._clock.monotonic()
 
     # messages and counters
 

@@ -211,7 +211,7 @@ class Connection:
         if self._context.journal.settings.keep == "counts":
             return
         who = self.device.key if self.device else self.id
-        self._context.trace.append((self._context.clock.now().monotonic, direction, who, stanza))
+        self._context.trace.append((self._context.clock.monotonic(), direction, who, stanza))
 
     def _journal(self, error: ProtocolError) -> None:
         kind = VIOLATIONS.get(type(error), ViolationKind.MALFORMED)

@@ -25,6 +25,9 @@ class SteppingClock(Clock):
         self._looks += 1
         return Instant(START + timedelta(seconds=self._looks), float(self._looks))
 
+    def monotonic(self) -> float:
+        return self.now().monotonic
+
 
 def test_one_holder_after_the_other_is_no_violation() -> None:
     journal = Journal(SteppingClock())
