@@ -221,3 +221,14 @@ VARIANTS: dict[str, Variant] = {
         story="state behind",
     ),
 }
+
+ONE_FENCE_LESS: dict[str, Rules] = {
+    "renewal without resourceVersion, before the policy": Rules(
+        renewal=lambda record: replace(record, resource_version="")
+    ),
+    "no policy about Leases, behind the resourceVersion": Rules(admits_lease=mistakes.always),
+    "no policy about statuses, behind the writer's own check": Rules(admits_status=mistakes.always),
+    "an assignment that the plan alone has judged": Rules(confirm=mistakes.gone),
+    "a worker that believes its flag, behind the kernel's timers": Rules(holds=mistakes.trusts_its_flag),
+}
+"""Installations that have lost one of two fences: the promises hold."""
