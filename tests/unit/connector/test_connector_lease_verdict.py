@@ -14,9 +14,11 @@ from whatsam_connector.lease.verdict import (
     Verdict,
     judge_age,
     judge_answer,
+    judge_own_write,
     judge_read_back,
     kill_after,
     supervisor_deadline,
+    supervisor_timer,
 )
 from whatsam_core.lease import LeaseRecord, LeaseState, LeaseTimings
 
@@ -104,3 +106,14 @@ def test_a_frozen_process_sees_by_the_clock_that_it_holds_nothing(clocks: LeaseT
 def test_fenced_revoked_or_without_a_lease_nothing_is_held(change: dict[str, object]) -> None:
     tenure = replace(Tenure(TIMINGS, renewed_at=100.0), **change)  # type: ignore[arg-type]
     assert not tenure.holds(100.0)
+
+
+@given(timings(), AGES)
+def test_an_own_write_found_late_confirms_nothing_that_a_fence_has_ended(clocks: LeaseTimings, age: float) -> None:
+    assert (judge_own_write(age, clocks) is Verdict.RENEWED) == (age < clocks.soft_fence)
+
+
+def test_the_supervisor_is_fenced_while_engines_may_live() -> None:
+    assert supervisor_timer(0, 100.0, TIMINGS) is None
+    assert supervisor_timer(2, None, TIMINGS) is None
+    assert supervisor_timer(1, 100.0, TIMINGS) == supervisor_deadline(TIMINGS, 100.0)

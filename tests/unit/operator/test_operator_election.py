@@ -9,6 +9,7 @@ from whatsam_operator.planning.election import (
     ElectionTimings,
     Step,
     body,
+    may_write,
     seen,
     step,
 )
@@ -60,3 +61,8 @@ def test_a_takeover_counts_a_transition_and_names_the_version_that_it_replaces()
 def test_clocks_that_could_make_two_leaders_are_refused(wrong):
     with pytest.raises(ElectionTimingError):
         ElectionTimings(**wrong)
+
+
+@pytest.mark.parametrize(("renewed_at", "now", "wanted"), [(None, 0.0, False), (10.0, 14.9, True), (10.0, 15.0, False)])
+def test_nothing_is_written_after_the_deadline(renewed_at, now, wanted):
+    assert may_write(renewed_at, now, ElectionTimings()) is wanted
