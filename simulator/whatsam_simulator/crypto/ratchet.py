@@ -138,10 +138,12 @@ class Session:
         fields = read_message(message)
         ratchet_key, counter = raw_public(fields.data(RATCHET_KEY)), fields.integer(COUNTER, 0)
         known = next((chain for chain in self.receiving if chain.ratchet_key == ratchet_key), None)
-        chain_key = self._root_step(ratchet_key)[1] if known is None else known.chain_key
-        trial = ReceivingChain(ratchet_key, chain_key)
-        if known is not None:
-            trial.next_counter, trial.skipped = known.next_counter, dict(known.skipped)
+        if known is None:
+            root_key, chain_key = self._root_step(ratchet_key)
+            trial = ReceivingChain(ratchet_key, chain_key)
+        else:
+            root_key = self.root_key
+            trial = ReceivingChain(ratchet_key, known.chain_key, known.next_counter, dict(known.skipped))
         seed = take_key(trial, counter)
         cipher_key, mac_key, iv = _message_keys(seed)
         expected = mac(
@@ -150,15 +152,15 @@ class Session:
         if not hmac.compare_digest(expected[:MAC_SIZE], message[-MAC_SIZE:]):
             raise BadMac("the message's MAC does not fit")
         plain = cbc_decrypt(cipher_key, iv, fields.data(CIPHERTEXT))
-        self._keep(known, trial)
+        self._keep(known, trial, root_key)
         return plain
 
-    def _keep(self, known: ReceivingChain | None, trial: ReceivingChain) -> None:
+    def _keep(self, known: ReceivingChain | None, trial: ReceivingChain, root_key: bytes) -> None:
         self.pending = None
         if known is not None:
             known.chain_key, known.next_counter, known.skipped = trial.chain_key, trial.next_counter, trial.skipped
             return
-        self.root_key, _ = self._root_step(trial.ratchet_key)
+        self.root_key = root_key
         self.sending_pair = KeyPair()
         self.previous_counter, self.sending_counter = self.sending_counter, 0
         self.sending_key = self._ratchet(trial.ratchet_key)
@@ -185,8 +187,8 @@ def take_key(chain: ReceivingChain, counter: int) -> bytes:
         chain.chain_key = mac(chain.chain_key, b"\2")
         chain.next_counter += 1
     key = chain.skipped.pop(counter)
-    for oldest in list(chain.skipped)[:-MAX_SKIPPED_KEYS]:
-        del chain.skipped[oldest]
+    while len(chain.skipped) > MAX_SKIPPED_KEYS:
+        del chain.skipped[next(iter(chain.skipped))]
     return key
 
 
