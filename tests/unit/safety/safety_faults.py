@@ -25,6 +25,7 @@ class Faults(WorkerFaults):
         for pod in list(world.pods):
             if pod.boot is not None:
                 self._heal_boot(pod.boot)
+                pod.find_again()
         for operator in world.operators:
             _heal(operator.process, operator.link)
         for _, watch in world.api.watches:

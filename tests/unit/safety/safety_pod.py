@@ -99,6 +99,11 @@ class Pod:
             unknown = {"exitCode": 137, "reason": "ContainerStatusUnknown", "finishedAt": self._second()}
             self._report({"terminated": unknown}, ready=False)
 
+    def find_again(self) -> None:
+        """The kubelet has found the container that it had lost track of."""
+        if self.boot is not None and not self.boot.over:
+            self._report({"running": {"startedAt": self._started}}, ready=True)
+
     def _second(self) -> str:
         return self.machine.wall().replace(microsecond=0).isoformat()
 
