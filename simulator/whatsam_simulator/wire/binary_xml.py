@@ -66,10 +66,10 @@ class Codec:
         self._put_text(out, node.tag)
         for name, value in node.attrs.items():
             self._put_text(out, name)
-            if isinstance(value, Jid):
-                self._put_jid(out, value)
-            else:
+            if isinstance(value, str):
                 self._put_text(out, value)
+            else:
+                self._put_jid(out, value)
         if isinstance(node.content, bytes):
             _put_raw(out, node.content)
         elif node.content is not None:
@@ -197,8 +197,12 @@ class _Reader:
         return value.encode()
 
     def _value(self) -> str | Jid | None:
-        kind = self._byte()
-        return None if kind == LIST_EMPTY else self._scalar(kind)
+        at = self._at
+        self._at = at + 1
+        kind = self._data[at]
+        if kind == LIST_EMPTY:
+            return None
+        return self._single[kind] if kind < DICTIONARY_FIRST else self._scalar(kind)
 
     def _text(self) -> str:
         value = self._value()

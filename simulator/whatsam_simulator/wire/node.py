@@ -22,7 +22,8 @@ class Node:
 
     @property
     def children(self) -> list[Node]:
-        return self.content if isinstance(self.content, list) else []
+        content = self.content
+        return content if isinstance(content, list) else []
 
     @property
     def data(self) -> bytes:
@@ -32,7 +33,10 @@ class Node:
         return self.content
 
     def child(self, tag: str) -> Node | None:
-        return next((child for child in self.children if child.tag == tag), None)
+        for child in self.children:
+            if child.tag == tag:
+                return child
+        return None
 
     def need(self, tag: str) -> Node:
         child = self.child(tag)
@@ -46,7 +50,7 @@ class Node:
     def get(self, name: str) -> str | None:
         """The attribute as text, `None` where it is absent."""
         value = self.attrs.get(name)
-        return None if value is None else str(value)
+        return str(value) if isinstance(value, Jid) else value
 
     def text(self, name: str) -> str:
         value = self.get(name)
