@@ -62,14 +62,15 @@ def _tried(name: str, measure: Callable[[], list[Figure]], console: Console) -> 
 def _run(name: str, measure: Callable[[], list[Figure]], console: Console) -> None:
     began = time.monotonic()
     console.print(f"measuring {name} …")
-    result = Result(scenario=name, machine=Machine.here(), figures=measure())
+    figures = measure()
+    result = Result(scenario=name, machine=Machine.here(), figures=figures)
     path = result.write()
     table = Table(title=f"{name} ({time.monotonic() - began:.0f} s)", show_edge=False)
     for column in ("figure", "median", "worst", "goal", "unit"):
         table.add_column(column, justify="left" if column in {"figure", "unit"} else "right")
     for one in result.figures:
         goal = "" if one.goal is None else f"{one.goal:g}"
-        table.add_row(one.name, f"{one.value:g}", f"{max(one.samples):g}", goal, one.unit)
+        table.add_row(one.name, f"{one.value:g}", f"{one.worst:g}", goal, one.unit)
     console.print(table)
     console.print(f"written to {path.relative_to(path.parents[2])}")
 

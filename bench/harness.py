@@ -26,6 +26,11 @@ class Figure:
     samples: list[float]
     goal: float | None = None
 
+    @property
+    def worst(self) -> float:
+        """The sample that is furthest from what one wants: of rates the lowest, of everything else the highest."""
+        return min(self.samples) if self.unit == "1/s" else max(self.samples)
+
 
 @dataclass(frozen=True)
 class Machine:
