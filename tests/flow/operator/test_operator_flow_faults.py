@@ -307,8 +307,8 @@ def test_whatever_happens_no_session_ever_has_two_holders(seed):
 def test_the_witness_catches_an_operator_that_takes_over_too_early(monkeypatch):
     """A checker that cannot fail proves nothing."""
 
-    def hasty(lease, pod):
-        verdict = liveness_judge(lease, pod)
+    def hasty(lease, pod, elders):
+        verdict = liveness_judge(lease, pod, elders)
         return Judgement(Verdict.EXPIRED, "hasty") if lease.unchanged > 4 and not verdict.verdict.gone else verdict
 
     liveness_judge = liveness.judge
