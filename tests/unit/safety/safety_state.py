@@ -128,6 +128,8 @@ class Shipper:
         self._link = Link(boot.shipping, self._world.store)
         boot.shipper_links.append(self._link)
         self._file = boot.pod.files[runner.uid]
+        for tell in self._world.before_first_base[:]:
+            tell(boot, self._link)
         self.next_seq = 1
         self._stored: tuple[int, Database] | None = None
         self._busy = False

@@ -58,6 +58,7 @@ KINDS = (
     "race_a_write",
     "freeze_behind_a_slow_answer",
     "late_base",
+    "lose_worker_at_a_start",
     "lose_leader_at_a_write",
     "stall_watch",
     "cut_off_leader",
@@ -113,7 +114,17 @@ STORIES: dict[str, Story] = {
         Near.LEADER,
     ),
     "Leases touched": Story(("delete_lease", "touch_lease", "lose_answers", "slow_worker", "stall_watch")),
-    "state behind": Story(("slow_store", "store_away", "kill_container", "late_base", "late_base", "force_delete_pod")),
+    "state behind": Story(
+        (
+            "slow_store",
+            "store_away",
+            "kill_container",
+            "late_base",
+            "late_base",
+            "lose_worker_at_a_start",
+            "force_delete_pod",
+        )
+    ),
     "restored from a backup": Story(
         ("restore_cluster", "restore_cluster", "kill_container", "drain_pod", "slow_store")
     ),

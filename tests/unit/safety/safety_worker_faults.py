@@ -1,5 +1,6 @@
 """What goes wrong with workers: their processes, pods and machines, and their ways to the servers."""
 
+from safety_boot import Boot
 from safety_luck import Luck
 from safety_wire import Link
 
@@ -105,6 +106,24 @@ class WorkerFaults(Luck):
             for link in boot.shipper_links:
                 link.hold = self._chance.uniform(3.0, 40.0)
             self._world.schedule.after(self._chance.uniform(0.5, 6.0), lambda: boot.pod.container_ends(boot, 137))
+
+    def lose_worker_at_a_start(self) -> None:
+        """The next session that starts somewhere has its first base on the way when its worker and its file go."""
+        self._note("worker about to be lost", "")
+
+        def about_to_store(boot: Boot, link: Link) -> None:
+            self._world.before_first_base.remove(about_to_store)
+            link.hold = self._chance.uniform(3.0, 15.0)
+            self._world.schedule.after(self._chance.uniform(0.8, 4.0), lambda: self._lose(boot))
+
+        self._world.before_first_base.append(about_to_store)
+
+    def _lose(self, boot: Boot) -> None:
+        pod, world = boot.pod, self._world
+        pod.gone = pod.ends = True
+        pod.container_ends(boot, 137)
+        world.api.remove_pod(pod.name)
+        world.add_pod(f"w{len(world.pods)}")
 
     def force_delete_pod(self) -> None:
         boot = self._boot()

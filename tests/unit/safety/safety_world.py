@@ -64,6 +64,8 @@ class World:
         self.read_period = chance.choice((0.5, 1.0, 2.0))
         self.before_write: list[Callable[[Link], None]] = []
         """Faults that wait for the moment in which a leader has decided to write."""
+        self.before_first_base: list[Callable[[Boot, Link], None]] = []
+        """Faults that wait for the moment in which a state is about to be stored under a new claim."""
         self._boot_numbers = itertools.count(1)
         self._chains = itertools.count(2)
         self._pod_numbers = itertools.count(1)

@@ -10,6 +10,7 @@ PATIENCE = 400
 """Runs until a mistake counts as not caught. Most show within twenty."""
 
 
+@pytest.mark.timeout(300)  # on a machine that is busy with something else
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_mistake_is_caught(name):
     variant = VARIANTS[name]
