@@ -125,13 +125,19 @@ def explain(
     *,
     asked: frozenset[Key] = frozenset(),
     notes: Sequence[str] = (),
+    unknown: tuple[type[made.Decision], ...] = (),
 ) -> Explanation:
-    """The plan with its reasons. `asked`: sessions that are shown although nothing would be done about them."""
+    """The plan with its reasons. `asked`: sessions that are shown although nothing would be done about them.
+
+    `unknown`: kinds of decisions that cannot be told here, because what they rest on could not be read.
+    """
     boots = gather(snapshot)
     floor = _Listening(snapshot, boots, now)
     of_session: dict[Key, list[made.Decision]] = {}
     of_pool: dict[Key, list[made.Decision]] = {}
     for decision in plan(snapshot, rendering, now, boots=boots, floor=floor):
+        if isinstance(decision, unknown):
+            continue
         if decision.target.kind == "session":
             of_session.setdefault(decision.target.key, []).append(decision)
         elif (pool := _pool_of_decision(decision, snapshot, boots)) is not None:

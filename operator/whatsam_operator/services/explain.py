@@ -13,6 +13,13 @@ from whatsam_core import names
 from whatsam_core.lease import LeaseFormatError, LeaseRecord, LeaseState
 from whatsam_core.storage.cluster import DEPLOYMENTS, NODES, PDBS, PODS, POOLS, SESSIONS, Kind
 from whatsam_operator.planning.adoption import never_ran
+from whatsam_operator.planning.decisions import (
+    ApplyBudget,
+    ApplyDeployment,
+    Decision,
+    SetDeletionCost,
+    SetPoolStatus,
+)
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.explaining import Explanation, explain
 from whatsam_operator.planning.lease_book import ReadLease
@@ -28,9 +35,14 @@ BETWEEN_READS: Final = 2.5
 """Seconds between the two reads of the Leases: connectors renew every 2 s."""
 OPTIONAL: Final[dict[Kind, str]] = {
     NODES: "nodes may not be read: outgoing addresses are taken as unknown",
-    DEPLOYMENTS: "Deployments may not be read: what would be done about them is not known",
+    DEPLOYMENTS: "Deployments may not be read: what would be done about them and the pools' status is not known",
     PDBS: "PodDisruptionBudgets may not be read: what would be done about them is not known",
 }
+RESTS_ON: Final[dict[Kind, tuple[type[Decision], ...]]] = {
+    DEPLOYMENTS: (ApplyDeployment, SetDeletionCost, SetPoolStatus),
+    PDBS: (ApplyBudget,),
+}
+"""What cannot be told without reading a kind."""
 ALWAYS: Final = (
     "whether a new session finds a state of a deleted one of its name is not looked up: none is assumed",
     "what only the leading operator remembers (failed starts, replaced streams, the pace after a mass failure) is not "
@@ -57,10 +69,12 @@ class ExplainService:
         for kind in (SESSIONS, POOLS, PODS):
             index.replace(kind, await self._reader.list(kind), now.steady)
         images: list[str] = []
+        unknown: tuple[type[Decision], ...] = ()
         for kind, missing in OPTIONAL.items():
             found = await self._reader.list_if_allowed(kind)
             if found is None:
                 notes.append(missing)
+                unknown += RESTS_ON.get(kind, ())
                 continue
             index.replace(kind, found, now.steady)
             if kind is DEPLOYMENTS:
@@ -81,7 +95,7 @@ class ExplainService:
         )
         keys = frozenset(key for key in snapshot.sessions if key[1] in asked or "/".join(key) in asked)
         rendering = Rendering(connector_image=images[0] if images else self._image)
-        return explain(snapshot, rendering, self._clock(), asked=keys, notes=notes)
+        return explain(snapshot, rendering, self._clock(), asked=keys, notes=notes, unknown=unknown)
 
     def _parse(self, items: Sequence[Json]) -> dict[BootKey, ReadLease]:
         read = (read_lease(item) for item in items)

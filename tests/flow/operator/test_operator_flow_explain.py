@@ -8,22 +8,25 @@ from operator_virtual import run
 from operator_world import NAMESPACE, Operator, World
 
 from whatsam_core import names
-from whatsam_core.storage.cluster import NODES, PODS, SESSIONS, Cluster, Forbidden
+from whatsam_core.storage.cluster import DEPLOYMENTS, NODES, PDBS, PODS, SESSIONS, Cluster, Forbidden
 from whatsam_operator.services.explain import ExplainService
 from whatsam_operator.storage.reading import Reader
 
 
-class NoNodes(Faults):
+class LittleRight(Faults):
     """The asker may read one namespace only, and writes nothing."""
+
+    def __init__(self, *refused):
+        self.refused = refused
 
     async def before(self, verb, kind, key):
         assert verb in ("get", "list"), f"a look at the cluster must not {verb}"
-        if kind is NODES:
-            raise Forbidden("nodes is forbidden")
+        if kind in self.refused:
+            raise Forbidden(f"{kind.plural} is forbidden")
 
 
-def look(world, *sessions):
-    client = cast("Cluster", Client(world.server, NoNodes()))
+def look(world, *sessions, refused=(NODES,)):
+    client = cast("Cluster", Client(world.server, LittleRight(*refused)))
     return ExplainService(Reader(client, NAMESPACE), clock, image="whatsam/connector:0.1.0").run(frozenset(sessions))
 
 
@@ -44,6 +47,10 @@ async def looked_at():
         assert one.steps == ()
         assert all("write its status" in step for step in quiet.pools[0].steps)
         assert any("nodes may not be read" in note for note in quiet.notes)
+
+        with_less = await look(world, refused=(NODES, DEPLOYMENTS, PDBS))
+        assert with_less.pools[0].steps == (), "what may not be read is not taken to be missing"
+        assert len(with_less.notes) == len(quiet.notes) + 2
 
         operator.task.cancel()  # nobody leads: what is to be done stays to be done
         world.add_session("late")
