@@ -60,6 +60,9 @@ def step(state: SessionState, happened: Input, now: datetime, timings: SessionTi
     after, effects = _advance(state, happened, now, timings)
     if not after.successor or after.giving_way or after.stop is not None or after.fenced:
         return after, effects
+    if after.stage is Stage.WAITING and after.prepared and after.secured:
+        given, more = _stop(after, StopReason.HANDED_OVER, timings)  # no engine: there is nothing to interrupt
+        return given, (*effects, *more)
     if after.stage in _MAY_GIVE_WAY and after.secured:
         # It works on while the store takes what it has: should the store be away, nobody is worse off.
         return replace(after, giving_way=True), (*effects, Flush())

@@ -92,6 +92,8 @@ class Snapshot:
     """By session UID."""
     pending: Mapping[str, BootKey] = field(default_factory=dict[str, BootKey])
     """Assignments under way, by session UID: they take a place although no object shows it yet."""
+    naming: Mapping[str, BootKey] = field(default_factory=dict[str, BootKey])
+    """The same for successors that are being named."""
     busy: frozenset[Key] = frozenset()
     """Sessions about which something is being written, or was refused a moment ago: not planned now."""
     sightings: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -13,6 +13,8 @@ class Knowledge:
     """By session UID: what the object store said about a state left behind."""
     pending: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
     """By session UID: the boot that an assignment under way names."""
+    naming: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
+    """By session UID: the boot that is being named as its successor."""
     sightings: dict[str, float] = field(default_factory=dict[str, float])
     storms: Storms = field(default_factory=Storms)
     """Failed starts."""

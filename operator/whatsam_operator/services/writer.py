@@ -22,7 +22,9 @@ from whatsam_operator.planning.decisions import (
     DeleteLease,
     DestroyExpiredState,
     Finalize,
+    ForgetMigration,
     LookUpState,
+    NameSuccessor,
     RecordTakeover,
     RevokeLease,
     SetDeletionCost,
@@ -93,6 +95,13 @@ class Writer:
                 self._echo(SESSIONS, stored)
             case LookUpState():
                 await self._remains.look_up(decision)
+            case NameSuccessor():
+                await self._name_successor(decision)
+            case ForgetMigration():
+                forgotten = (names.ANNOTATION_MIGRATE_TO, None)
+                target, version = decision.target, decision.resource_version
+                stored = await self._kube.annotate(SESSIONS, target.key, version, target.uid, forgotten)
+                self._echo(SESSIONS, stored)
             case AdoptState():
                 await self._remains.adopt(decision)
             case DestroyExpiredState():
@@ -160,6 +169,13 @@ class Writer:
         stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
         self._echo(SESSIONS, stored)
         self._metrics.assignments.labels(decision.taken_from.value).inc()
+
+    async def _name_successor(self, decision: NameSuccessor) -> None:
+        successor = decision.successor
+        # A merge patch keeps what it does not name: the word of the one before must go.
+        status: Json = {"next": None if successor is None else {"preparedAt": None, **successor.to_wire()}}
+        stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
+        self._echo(SESSIONS, stored)
 
     async def _set_status(self, decision: SetStatus) -> None:
         if decision.previous is not None:
