@@ -179,13 +179,15 @@ def test_the_sessions_of_a_holder_that_dies_in_the_middle_go_on(
     moved, paired, epochs = movers.on_worker(worker), devices(movers), movers.epochs()
 
     running.kubectl.run("delete", "pod", worker, "--wait=false")
-    movers.watch.wait(
-        "a successor is named",
-        lambda: any(
-            movers.state(one).status.next is not None or movers.state(one).status.epoch > epochs[one] for one in moved
-        ),
-        30,
-    )
+
+    def on_the_move() -> bool:
+        return any(
+            seen.session.status.epoch == epochs[one] and seen.session.status.next is not None
+            for one in moved
+            for seen in movers.watch.states(one)
+        )
+
+    movers.watch.wait("a successor is named", on_the_move, 30)
     running.signal(worker, "KILL")
 
     movers.watch.wait_phase_after(moved, Phase.CONNECTED, epochs, MOVED)
