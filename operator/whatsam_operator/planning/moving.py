@@ -30,6 +30,8 @@ class MoveReason(StrEnum):
     """Its worker ends (eviction, rollout, scale-down, node shutdown), or was told to give all sessions away."""
     MIGRATE = "Migrate"
     """Somebody named the worker that shall have it."""
+    REBALANCE = "Rebalance"
+    """Its worker is busier than others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def next_step(case: Case, wish: Wish | None) -> tuple[Verb, Boot | None]:
         tenant=case.session.spec.tenant,
         egress=case.egress,
         only_pod=wish.to_pod,
-        stay=wish.to_pod is None,
+        stay=wish.reason is not MoveReason.MIGRATE,
     )
     if isinstance(place, NoPlace):
         return (Verb.WAIT if serves else Verb.NOWHERE), None
@@ -110,7 +112,18 @@ def wish_of(case: Case, held: Boot) -> Wish | None:
         return None  # there is time: it moves when the store has its state again
     if (asked := case.session.metadata.annotations.get(names.ANNOTATION_MIGRATE_TO)) is not None:
         return Wish(MoveReason.MIGRATE, asked)
-    return Wish(MoveReason.DRAIN) if held.pod is not None and held.pod.draining else None
+    if held.pod is not None and held.pod.draining:
+        return Wish(MoveReason.DRAIN)
+    return _for_balance(case)
+
+
+def _for_balance(case: Case) -> Wish | None:
+    """A move of the last round that is under way, or one of a round that is due now."""
+    named = case.session.status.next
+    if named is not None and named.reason == MoveReason.REBALANCE:
+        return Wish(MoveReason.REBALANCE, named.worker)
+    boot = None if case.balance is None else case.boots.by_key.get(case.balance)
+    return None if boot is None else Wish(MoveReason.REBALANCE, boot.lease.record.pod_name)
 
 
 def _movable(case: Case) -> bool:
@@ -130,7 +143,7 @@ def _serves(case: Case, named: Successor, wish: Wish | None) -> bool:
         return False
     if named.prepared_at is not None:
         return True
-    asked_for = wish is not None and wish.to_pod is not None
+    asked_for = wish is not None and wish.reason is MoveReason.MIGRATE
     return not boot.pod.cordoned and (asked_for or not case.floor.is_outdated(boot))
 
 
@@ -138,7 +151,7 @@ def _nowhere(case: Case, held: Boot, wish: Wish | None) -> list[Decision]:
     story = Story("MoveWaits", f"no worker can take it now: it stays with {held.lease.record.pod_name}")
     if case.session.status.next is not None:  # one that does not serve
         return [_unname(case, story)]
-    asked_for = wish is not None and wish.to_pod is not None
+    asked_for = wish is not None and wish.reason is MoveReason.MIGRATE
     return [Tell(target=case.target, stories=(story,))] if asked_for else []
 
 

@@ -41,10 +41,6 @@ def plan_running(case: Case) -> list[Decision]:
 
 
 def _start(case: Case) -> list[Decision]:
-    ready = successor_of(case.session)
-    if ready is not None and (prepared := case.floor.reserved(ready, case.engine)) is not None:
-        # It was named while the session had a holder: whether that one let go or was lost, the place is kept.
-        return [assign_free(case.session, case.held, prepared, case.now)]
     holder = case.session.status.assignment
     # The pod of the last holder has the newest state as a local file: a boot that lives there needs no restore.
     prefer = None if holder is None else holder.pod_uid
@@ -53,6 +49,10 @@ def _start(case: Case) -> list[Decision]:
         return _refuse(case, conditions.CRASH_LOOPING, start.message, stalled=True)
     if start.start is starts.Start.WAIT:
         return _refuse(case, conditions.START_BACK_OFF, start.message)
+    ready = successor_of(case.session) if start.start is starts.Start.NOW else None
+    if ready is not None and (prepared := case.floor.reserved(ready, case.engine)) is not None:
+        # It was named while the session had a holder: whether that one let go or was lost, the place is kept.
+        return [assign_free(case.session, case.held, prepared, case.now)]
     place = case.floor.place(
         pool_of(case.session),
         prefer_pod=prefer,

@@ -99,5 +99,7 @@ class Snapshot:
     sightings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Steady time at which the operator first saw something that must last for a while before it acts."""
     storms: Storms = Storms()
+    balanced: Mapping[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
+    """Steady times at which a session was moved for the sake of balance, by its key."""
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])
     """Steady time of the last takeover in a pool whose mass failure is under suspicion."""

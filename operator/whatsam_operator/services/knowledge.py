@@ -18,6 +18,8 @@ class Knowledge:
     sightings: dict[str, float] = field(default_factory=dict[str, float])
     storms: Storms = field(default_factory=Storms)
     """Failed starts."""
+    balanced: dict[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
+    """By session: steady times of its last moves for the sake of balance, oldest first."""
     last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
 
     def forget_sessions_but(self, alive: set[str]) -> None:

@@ -155,6 +155,7 @@ class Reconciler:
             states=dict(self._knowledge.states),
             pending=dict(self._knowledge.pending),
             naming=dict(self._knowledge.naming),
+            balanced=dict(self._knowledge.balanced),
             busy=self._busy(),
             sightings=dict(self._knowledge.sightings),
             storms=self._knowledge.storms,

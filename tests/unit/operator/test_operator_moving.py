@@ -55,8 +55,10 @@ def successor(boot: str = "b2", worker: str = "w2", *, ago: float = 1.0, prepare
     return {**known, "preparedAt": since} if prepared else known
 
 
-def decide(*sessions: Any, pods: Any = PODS, leases: Any = LEASES, deployments: Any = None) -> list[Decision]:
-    found: Snapshot = snapshot(pools=[pool()], pods=pods, leases=leases, sessions=sessions)
+def decide(
+    *sessions: Any, pods: Any = PODS, leases: Any = LEASES, deployments: Any = None, **spec: Any
+) -> list[Decision]:
+    found: Snapshot = snapshot(pools=[pool(spec=spec)], pods=pods, leases=leases, sessions=sessions)
     if deployments is not None:
         found = replace(found, deployments=deployments)
     return plan_sessions(found, gather(found), moment())
@@ -277,3 +279,26 @@ def test_the_grace_period_holds_what_has_to_fit_into_it(sessions: int, starts: i
         assert whole == chosen
     else:
         assert inner - grace.LAST_CALL - grace.NAMED >= sessions / starts * grace.ROUND
+
+
+BALANCE: Json = {"rebalance": {"enabled": True, "maxMoves": 2}, "sessionsPerWorker": 5}
+
+
+def full_worker() -> list[Any]:
+    told = {"conditions": [condition("Connected", "True", "Connected")]}
+    return [held(f"s{number}", status=told) for number in range(5)]
+
+
+def test_a_full_worker_gives_to_an_empty_one_a_few_at_a_time():
+    decisions = decide(*full_worker(), **BALANCE)
+    named = [one.successor for one in decisions if isinstance(one, NameSuccessor) and one.successor is not None]
+    assert [one.reason for one in named] == ["Rebalance"], "with one less it is below the high mark"
+    assert decide(*full_worker()) == [], "only where the pool asks for it"
+
+
+def test_a_move_for_balance_that_is_under_way_is_not_taken_back():
+    sessions = full_worker()
+    moving = held("s0", named={**successor("b2", "w2"), "reason": "Rebalance"})
+    assert decide(moving, *sessions[1:], **BALANCE) == []
+    gone = [pod("w1"), pod("w2", deleting=True), pod("w3")]
+    assert named_by(decide(moving, *sessions[1:], pods=gone, **BALANCE)) is None
