@@ -179,6 +179,13 @@ def describe(decision: made.Decision) -> str:  # noqa: PLR0911, PLR0912 - one li
         case made.SetStatus():
             told = next((f": {one.message}" for one in reversed(decision.stories)), _scheduled(decision))
             return f"write its status, phase {decision.phase.value}{told}"
+        case made.NameSuccessor():
+            if decision.successor is None:
+                return "take back that another worker prepares itself for it"
+            worker, boot = decision.successor.worker, decision.successor.boot_id
+            return f"have {worker} ({boot}) prepare itself for it; reason: {decision.successor.reason}"
+        case made.ForgetMigration():
+            return "; ".join(("take its migrate-to away", *(story.message for story in decision.stories)))
         case made.SetFinalizers():
             return f"set its finalizers to {list(decision.finalizers)}"
         case made.RecordTakeover():
@@ -234,11 +241,12 @@ def _session(
     session: WhatsAppSession, held: Holding, mine: Sequence[made.Decision], views: tuple[WorkerView, ...]
 ) -> SessionPlan:
     chosen = next((one.assignment.worker for one in mine if isinstance(one, made.Assign)), None)
+    successor = next((one.successor for one in mine if isinstance(one, made.NameSuccessor)), None)
     return SessionPlan(
         session="/".join(session.metadata.key),
         held=_held(held),
         steps=tuple(describe(one) for one in mine),
-        chosen=chosen,
+        chosen=chosen if successor is None else successor.worker,
         workers=views,
     )
 

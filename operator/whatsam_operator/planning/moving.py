@@ -94,6 +94,7 @@ def next_step(case: Case, wish: Wish | None) -> tuple[Verb, Boot | None]:
         egress=case.egress,
         only_pod=wish.to_pod,
         stay=wish.reason is not MoveReason.MIGRATE,
+        who=case.session.metadata.key,
     )
     if isinstance(place, NoPlace):
         return (Verb.WAIT if serves else Verb.NOWHERE), None

@@ -114,6 +114,7 @@ class Floor:
 
     def weighed(self, who: Key, hall: "Hall", ask: Ask) -> None:
         """A session asks for a place; nothing is chosen or counted yet. `plan --explain` listens here."""
+
     def reserved(self, boot_key: BootKey, engine: str) -> Boot | None:
         """The boot, if it can take a session for which it was named: its place is counted already."""
         boot = self._boots.by_key.get(boot_key)
