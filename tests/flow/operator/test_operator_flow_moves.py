@@ -9,6 +9,8 @@ from operator_world import NAMESPACE, Operator, World
 
 from whatsam_core import names
 from whatsam_core.storage.cluster import DEPLOYMENTS, PODS, POOLS, SESSIONS
+from whatsam_operator.planning import placement, planner
+from whatsam_operator.planning.holder import Hold, Holding
 
 AWAY = 0.6
 """Seconds without a holder that a planned move may cost here: two looks of a slow watch, and two writes."""
@@ -220,3 +222,57 @@ def test_a_rollout_moves_each_session_once(dies: str) -> None:
                 assert all(gap < AWAY for gap in world.witness.gaps(name)), name
 
     story()
+
+
+def test_the_witness_catches_an_operator_that_assigns_before_the_handover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checker that cannot fail proves nothing: here the word of the successor is taken for that of the holder."""
+    judged = planner.holding
+
+    def hasty(session, boots):
+        ready = session.status.next is not None and session.status.next.prepared_at is not None
+        return Holding(Hold.HANDED_OVER, "hasty") if ready else judged(session, boots)
+
+    monkeypatch.setattr(planner, "holding", hasty)
+
+    @scenario
+    async def story(world):
+        Operator(world)
+        await fleet(world, 1)
+        first = holder(world, "s0")
+        migrate(world, "s0", next(pod.name for pod in world.pods if pod is not first))
+        await eventually(lambda: "next" in world.status("s0"), 5, "a successor is named")
+        first.boot.frozen = True  # it sees nothing, and its engines live on for a while
+        await asyncio.sleep(8)
+
+    with pytest.raises(AssertionError, match="two holders of s0"):
+        story()
+
+
+@scenario
+async def rollout_without_surge(world):
+    """Old pods go before new ones are there: the sessions have to wait for those."""
+    Operator(world)
+    sessions = await fleet(world, 9)
+    await eventually(lambda: bool(world.server.objects[DEPLOYMENTS]), 10, "the Deployment is there")
+    before = world.template()
+    release = {"spec": {"template": {"labels": {"release": "2"}}}}
+    world.server.patch(POOLS, (NAMESPACE, "default"), release, None)
+    await eventually(lambda: world.template() != before, 10, "the new template")
+    for number, pod in enumerate(list(world.pods)):
+        evicting = world.spawn(pod.evict())
+        await asyncio.sleep(3)
+        world.add_pod(f"n{number}")
+        await evicting
+    await world.settled()
+    assert max(world.status(name)["epoch"] for name in sessions) <= 2, "moved more than once"
+
+
+def test_sessions_wait_for_a_pod_where_they_can_stay() -> None:
+    rollout_without_surge()
+
+
+def test_the_witness_catches_a_rollout_that_lets_sessions_go_to_old_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the look at the template a session moves to a pod that goes next, and so more than once."""
+    monkeypatch.setattr(placement, "outdated", lambda _snapshot: frozenset())
+    with pytest.raises(AssertionError, match="moved more than once"):
+        rollout_without_surge()
