@@ -301,8 +301,8 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
     # Of many deletion costs and Leases a count says enough.
     steps = Counter(describe(one) for one in mine)
     hall = Floor(snapshot, boots, now.wall).hall(key)
-    found = [] if hall is None else wished(snapshot, hall, now, {})
-    why = pause(snapshot, boots, pool, now, {})
+    found = [] if hall is None else wished(snapshot, hall, now, snapshot.balanced)
+    why = pause(snapshot, boots, pool, now, snapshot.balanced)
     advice = advise(pool, use_of(snapshot, boots, pool))
     return PoolPlan(
         pool="/".join(key),
@@ -310,7 +310,7 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
         steps=tuple(text if count == 1 else f"{text} ({count} times)" for text, count in steps.items()),
         brake=brake(present).value,
         marks=Marks.of(pool.spec.rebalance),
-        rebalancing=why.value if why is not None else NOT_CARRIED_OUT,
+        rebalancing="" if why is None else why.value,
         moves=tuple(
             MoveView("/".join(one.session), names[one.from_boot], names[one.to_boot], one.reason.value)
             for one in found
@@ -320,6 +320,3 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
         if pool.spec.autoscaling.enabled
         else "off",
     )
-
-
-NOT_CARRIED_OUT = "moves for the sake of balance are computed, not carried out yet"
