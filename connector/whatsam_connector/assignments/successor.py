@@ -152,7 +152,7 @@ class Successor:
                 else next_round(self._wanted.values(), self._not_before, now, self._tools.round_size)
             )
             if turn and self._tools.may_work():
-                await self._round(turn)
+                await self._try_round(turn)
                 continue
             pause = _AGAIN if self._wanted or self._touched else None
             try:
@@ -160,6 +160,13 @@ class Successor:
                     await self._changed.wait()
             except TimeoutError:
                 pass
+
+    async def _try_round(self, uids: list[str]) -> None:
+        try:
+            await self._round(uids)
+        except Exception:  # noqa: BLE001  # a preparation that breaks must not take the sessions that run here with it
+            _log.exception("successor.broken", sessions=len(uids))
+            self._not_before |= dict.fromkeys(uids, self._tools.monotonic() + _AGAIN)
 
     async def _round(self, uids: list[str]) -> None:
         """Prepare these, declare it, and wait until they are here or do not come."""

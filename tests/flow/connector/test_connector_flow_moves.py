@@ -152,6 +152,7 @@ class Stand:
     outcome: PrepareOutcome = PrepareOutcome.RESTORED
     stages: dict[str, Stage] = field(default_factory=dict)
     warm_fails: bool = False
+    broken: bool = False
     calls: list[str] = field(default_factory=list)
     may_work: bool = True
 
@@ -165,6 +166,8 @@ class Stand:
 
     async def warm(self, uid: str) -> bool:
         await asyncio.sleep(0.2)
+        if self.broken:
+            raise RuntimeError("nobody foresaw this")
         return not self.warm_fails
 
     def cool(self, uid: str) -> None:
@@ -232,6 +235,18 @@ def test_a_successor_that_is_not_ready_says_nothing_and_tries_again() -> None:
             await asyncio.sleep(5)
             assert not stand.ready("s1"), "without a Lease nobody promises anything"
             stand.may_work = True
+            await until(lambda: stand.ready("s1"), 5)
+
+    run(story())
+
+
+def test_a_preparation_that_breaks_harms_nobody() -> None:
+    async def story() -> None:
+        async with successor() as (stand, _):
+            stand.broken = True
+            stand.name("s1")
+            await asyncio.sleep(5)
+            stand.broken = False
             await until(lambda: stand.ready("s1"), 5)
 
     run(story())
