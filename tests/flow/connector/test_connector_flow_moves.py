@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from connector_fakes import FakeSessions
 from connector_rig import UID, Rig, connector
 from connector_virtual import VirtualClock, run, until
@@ -14,6 +15,7 @@ from connector_virtual import VirtualClock, run, until
 from whatsam_connector.assignments.leaving import Patience
 from whatsam_connector.assignments.plan import Me
 from whatsam_connector.assignments.successor import Successor, SuccessorTools
+from whatsam_connector.messages.inbox import Inbox
 from whatsam_connector.sessions.state import Stage
 from whatsam_connector.state import PrepareOutcome, Rehearsed, SessionIdentity
 from whatsam_core.storage.reflector import ReflectEvent
@@ -60,6 +62,25 @@ def test_a_holder_whose_state_does_not_reach_the_store_works_on(tmp_path: Path) 
             assert rig.room.living == [engine]
             assert rig.worker.states()[UID].may_send
             rig.state.away = False
+            await until(lambda: rig.status.status.handover is not None, 30)
+
+    run(story())
+
+
+def test_a_holder_whose_received_messages_wait_for_the_database_works_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = True
+    monkeypatch.setattr(Inbox, "behind", property(lambda _self: waiting))
+
+    async def story() -> None:
+        nonlocal waiting
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.put(next=READY)
+            await asyncio.sleep(60)
+            assert rig.room.living == [engine]
+            waiting = False
             await until(lambda: rig.status.status.handover is not None, 30)
 
     run(story())
