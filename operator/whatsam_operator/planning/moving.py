@@ -64,6 +64,9 @@ def plan_move(case: Case) -> list[Decision]:
     if held is None or held.judgement.verdict not in (Verdict.ALIVE, Verdict.DRAINING):
         return []  # it may be lost: whoever prepares itself for its sessions will be needed
     asked = case.session.metadata.annotations.get(names.ANNOTATION_MIGRATE_TO)
+    concerned = asked is not None or case.balance is not None or case.session.status.next is not None
+    if not concerned and not _gives_away(held):
+        return []  # nearly all of them, in nearly every plan
     if asked is not None and (void := _void(case, asked)) is not None:
         return [void]
     wish = wish_of(case, held)
@@ -107,15 +110,23 @@ def wish_of(case: Case, held: Boot) -> Wish | None:
     """Whether somebody wants the session elsewhere, and it may go there on purpose."""
     if not _movable(case):
         return None
-    if held.judgement.verdict is Verdict.DRAINING or (held.pod is not None and held.pod.deleting):
+    if _ends(held):
         return Wish(MoveReason.DRAIN)
     if conditions.reason_of(case.session, ConditionType.REPLICATED, "False") == BEHIND:
         return None  # there is time: it moves when the store has its state again
     if (asked := case.session.metadata.annotations.get(names.ANNOTATION_MIGRATE_TO)) is not None:
         return Wish(MoveReason.MIGRATE, asked)
-    if held.pod is not None and held.pod.draining:
-        return Wish(MoveReason.DRAIN)
-    return _for_balance(case)
+    return Wish(MoveReason.DRAIN) if _gives_away(held) else _for_balance(case)
+
+
+def _ends(held: Boot) -> bool:
+    """Whether the worker goes."""
+    return held.judgement.verdict is Verdict.DRAINING or (held.pod is not None and held.pod.deleting)
+
+
+def _gives_away(held: Boot) -> bool:
+    """Whether the worker is to have no sessions any more."""
+    return _ends(held) or (held.pod is not None and held.pod.draining)
 
 
 def _for_balance(case: Case) -> Wish | None:

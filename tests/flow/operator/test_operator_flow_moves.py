@@ -226,13 +226,13 @@ def test_a_rollout_moves_each_session_once(dies: str) -> None:
 
 def test_the_witness_catches_an_operator_that_assigns_before_the_handover(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checker that cannot fail proves nothing: here the word of the successor is taken for that of the holder."""
-    judged = planner.holding
+    judged = planner.holding_at
 
-    def hasty(session, boots):
+    def hasty(session, boot, boots):
         ready = session.status.next is not None and session.status.next.prepared_at is not None
-        return Holding(Hold.HANDED_OVER, "hasty") if ready else judged(session, boots)
+        return Holding(Hold.HANDED_OVER, "hasty") if ready else judged(session, boot, boots)
 
-    monkeypatch.setattr(planner, "holding", hasty)
+    monkeypatch.setattr(planner, "holding_at", hasty)
 
     @scenario
     async def story(world):
