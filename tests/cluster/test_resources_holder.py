@@ -19,6 +19,8 @@ READY: Json = {
     "message": "",
     "lastTransitionTime": "2026-01-01T00:00:00Z",
 }
+NAMED_AT = "2026-01-01T00:00:00Z"
+NAMED: Json = {"worker": "w", "podUID": "u", "bootId": "b", "reason": "Drain", "since": NAMED_AT}
 SCHEDULED: Json = {**READY, "type": "Scheduled", "reason": "Assigned"}
 
 
@@ -105,7 +107,7 @@ async def test_a_token_of_the_account_that_names_no_pod_is_not_enough(
         ({"assignment": {"endpoint": "http://10.9.9.9:1"}}, "only the operator writes status.assignment"),
         ({"epoch": 4, "assignment": {"bootId": "bootbbbbbb"}}, "only the operator writes status.epoch"),
         ({"assignment": None}, "only the operator writes status.assignment"),
-        ({"next": {"worker": "w", "podUID": "u", "bootId": "b"}}, "only the operator writes status.next"),
+        ({"next": NAMED}, "only the operator writes status.next"),
         ({"migrations": 0}, "only the operator writes status.migrations"),
         ({"conditions": []}, "only the operator writes the condition Scheduled"),
         ({"conditions": [{**SCHEDULED, "status": "False"}]}, "only the operator writes the condition Scheduled"),
@@ -297,8 +299,6 @@ def test_nobody_but_the_operator_cuts_the_clean_up_short(kubectl: Kubectl, worke
 
 # --- the successor ----------------------------------------------------------------------------------------------------
 
-NAMED_AT = "2026-01-01T00:00:00Z"
-
 
 @pytest.fixture
 def moving(kubectl: Kubectl, workers: Workers, held: str) -> str:
@@ -344,4 +344,4 @@ async def test_a_holder_does_not_speak_for_its_successor(holder: Cluster, worker
 
 async def test_who_is_not_named_may_not_say_that_it_is_prepared(other: Cluster, workers: Workers, held: str) -> None:
     with pytest.raises(Forbidden, match="this pod does not hold the session"):
-        await write(other, workers, held, {"next": {"preparedAt": NAMED_AT}})
+        await write(other, workers, held, {"next": {**NAMED, "preparedAt": NAMED_AT}})

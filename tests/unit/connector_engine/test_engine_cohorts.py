@@ -43,7 +43,7 @@ def test_those_of_a_planned_move_wait_for_each_other_only() -> None:
 # --- gather -----------------------------------------------------------------------------------------------------------
 
 sessions = st.lists(
-    st.builds(Waiting, st.uuids().map(str), st.floats(0, 10), st.booleans(), st.booleans()),
+    st.builds(Waiting, st.integers(0, 10**6).map(str), st.floats(0, 10), st.booleans(), st.booleans()),
     max_size=40,
     unique_by=lambda one: one.uid,
 )
