@@ -312,7 +312,8 @@ class Pod:
     def start(self) -> Boot:
         """A new run of the container."""
         self.boot = Boot(self.world, self, f"boot{next(self.world.boot_ids):06d}")
-        self._report({"running": {"startedAt": stamp()}}, ready=True)
+        self._started = stamp()
+        self._report({"running": {"startedAt": self._started}}, ready=True)
         self.world.spawn(self.boot.live())
         return self.boot
 
@@ -325,7 +326,7 @@ class Pod:
         await asyncio.sleep(seen_after)
         if self.gone:
             return
-        ended = {"exitCode": 137, "reason": "Error", "finishedAt": finished}
+        ended = {"exitCode": 137, "reason": "Error", "startedAt": self._started, "finishedAt": finished}
         self._report({"terminated": ended}, ready=False)
         if restart_after is None:
             return
@@ -349,6 +350,7 @@ class Pod:
         self.world.server.delete(PODS, (NAMESPACE, self.name))
 
     _last: Json | None = None
+    _started = ""
 
     def _report(self, state: Json, *, ready: bool) -> None:
         container: Json = {"name": names.CONNECTOR_CONTAINER, "state": state, "restartCount": self.restarts}
