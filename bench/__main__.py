@@ -19,6 +19,7 @@ from whatsam_local.driver.borrowed import borrowed_cluster
 SCENARIOS = {
     "pairing": "bench.scenarios.pairing",
     "failover-kill": "bench.scenarios.failover_kill",
+    "planned-move": "bench.scenarios.planned_move",
     "outages": "bench.scenarios.outages",
     "sends": "bench.scenarios.sends",
     "inbound": "bench.scenarios.inbound",

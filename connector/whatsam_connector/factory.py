@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from whatsam_connector.assignments.plan import Me
+from whatsam_connector.assignments.successor import Successor, SuccessorTools
 from whatsam_connector.assignments.worker import Worker
 from whatsam_connector.clock import Clock, SystemClock
 from whatsam_connector.fence import KernelTimer
@@ -144,8 +145,23 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
     def new_runner(session: WhatsAppSession, holder: Holder) -> SessionRunner:
         return SessionRunner(session, holder, tools)
 
-    worker = Worker(sessions, settings.pod_name, Me(settings.pod_uid, boot), new_runner)
+    me = Me(settings.pod_uid, boot)
+    worker = Worker(sessions, settings.pod_name, me, new_runner)
     hooks.worker = worker
+    successor = Successor(
+        settings.pod_name,
+        me,
+        SuccessorTools(
+            source=sessions,
+            state=state,
+            engines=pool,
+            stages=lambda: {uid: known.stage for uid, known in worker.states().items()},
+            may_work=may_work,
+            now=clock.now,
+            monotonic=clock.monotonic,
+            round_size=settings.max_concurrent_starts,
+        ),
+    )
     downloader = Downloader(
         MediaWork(database),
         WhatsAppMediaHost(settings.engine_env),
@@ -209,6 +225,7 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
             pool=pool,
             keeper=keeper,
             worker=worker,
+            successor=successor,
             mailroom=mailroom,
             tokens=tokens,
             server=HttpServer(app, listening),

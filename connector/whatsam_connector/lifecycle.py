@@ -11,6 +11,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from whatsam_connector.assignments.leaving import Patience
+from whatsam_connector.assignments.successor import Successor
 from whatsam_connector.assignments.worker import Worker
 from whatsam_connector.http.server import HttpServer
 from whatsam_connector.http.stores import Stores
@@ -31,6 +33,9 @@ _log = get_logger(__name__)
 
 _CONFIRM = 3.0
 """Seconds for killed engines to be reaped."""
+LAST_CALL = 15.0
+"""Seconds before the end of the grace period in which all sessions let go, with a successor or without one: the final
+state of each must be stored by then."""
 _RELEASE = 5.0
 """Seconds for the API server to take the last word about the Lease; without it the Lease expires."""
 
@@ -58,6 +63,7 @@ class Parts:
     pool: EnginePool
     keeper: LeaseKeeper
     worker: Worker
+    successor: Successor
     mailroom: Mailroom
     tokens: TokenChecker
     server: HttpServer
@@ -108,6 +114,7 @@ class Connector:
                 ("stores", parts.stores.watch()),
                 ("engines", parts.pool.run()),
                 ("assignments", parts.worker.run()),
+                ("successor", parts.successor.run()),
                 ("mailroom", parts.mailroom.ring_for_ever(self._keys, parts.worker.wake)),
                 ("media", parts.downloader.run()),
                 ("leftovers", leftovers.take_over_for_ever(parts.sessions_dir, parts.table, self._uids)),
@@ -135,8 +142,10 @@ class Connector:
         parts = self._parts
         _log.info("connector.draining", sessions=len(parts.worker))
         parts.keeper.drain()
+        parts.successor.drain()
         parts.pool.close()
-        handing_over = asyncio.create_task(parts.worker.hand_over(), name="hand over")
+        patience = Patience(last_call=max(parts.shutdown_grace - LAST_CALL, parts.shutdown_grace / 2))
+        handing_over = asyncio.create_task(parts.worker.hand_over(patience), name="hand over")
         hurry = asyncio.create_task(self._in_a_hurry.wait(), name="second signal")
         await asyncio.wait(
             {handing_over, hurry, keeping}, timeout=parts.shutdown_grace, return_when=asyncio.FIRST_COMPLETED

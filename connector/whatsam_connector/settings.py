@@ -101,7 +101,7 @@ class ConnectorSettings(MediaSettings):
     session_metrics: bool = False
     """Metrics of each session by its name, too: their number grows with the sessions."""
     shutdown_grace: float = Field(default=50.0, gt=0)
-    """Seconds after SIGTERM until engines that still live are killed; less than the pod's grace period (60 s)."""
+    """Seconds after SIGTERM until engines that still live are killed; less than the pod's grace period."""
     api_service_account: str = Field(default="whatsam-api", pattern=DNS_LABEL)
     """Service account, in the connector's namespace, whose tokens may call the connector."""
 

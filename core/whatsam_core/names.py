@@ -32,7 +32,11 @@ CONNECTOR_CONTAINER: Final = "connector"
 """Name of the container in a connector pod whose end proves the death of its boot."""
 
 ANNOTATION_CORDON: Final = f"{GROUP}/cordon"
-"""On a connector pod: it keeps its sessions and gets no new ones."""
+"""On a connector pod: it gets no new sessions. With the value `drain` it gives those that it has away, too."""
+ANNOTATION_MIGRATE_TO: Final = f"{GROUP}/migrate-to"
+"""On a session: move it to the connector pod of this name. Taken away when that is done, or cannot be done."""
+ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"
+"""On a connector pod: which template of its pool it was made from."""
 ANNOTATION_POD_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 LEASE_POD_NAME: Final = f"{GROUP}/pod-name"

@@ -19,6 +19,8 @@ READY: Json = {
     "message": "",
     "lastTransitionTime": "2026-01-01T00:00:00Z",
 }
+NAMED_AT = "2026-01-01T00:00:00Z"
+NAMED: Json = {"worker": "w", "podUID": "u", "bootId": "b", "reason": "Drain", "since": NAMED_AT}
 SCHEDULED: Json = {**READY, "type": "Scheduled", "reason": "Assigned"}
 
 
@@ -105,7 +107,7 @@ async def test_a_token_of_the_account_that_names_no_pod_is_not_enough(
         ({"assignment": {"endpoint": "http://10.9.9.9:1"}}, "only the operator writes status.assignment"),
         ({"epoch": 4, "assignment": {"bootId": "bootbbbbbb"}}, "only the operator writes status.epoch"),
         ({"assignment": None}, "only the operator writes status.assignment"),
-        ({"next": {"worker": "w", "podUID": "u", "bootId": "b"}}, "only the operator writes status.next"),
+        ({"next": NAMED}, "only the operator writes status.next"),
         ({"migrations": 0}, "only the operator writes status.migrations"),
         ({"conditions": []}, "only the operator writes the condition Scheduled"),
         ({"conditions": [{**SCHEDULED, "status": "False"}]}, "only the operator writes the condition Scheduled"),
@@ -293,3 +295,53 @@ def test_nobody_but_the_operator_cuts_the_clean_up_short(kubectl: Kubectl, worke
         assert "patched" in kubectl(*merge, drop, check=False)
     finally:
         kubectl(*merge, '{"metadata": {"finalizers": null}}', check=False)
+
+
+# --- the successor ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moving(kubectl: Kubectl, workers: Workers, held: str) -> str:
+    """The session that `holder` holds, with `other` named as its successor."""
+    boot = {name: value for name, value in assignment(workers.other).items() if name in ("worker", "podUID", "bootId")}
+    kubectl.patch_status(held, workers.namespace, {"next": {**boot, "reason": "Drain", "since": NAMED_AT}})
+    return held
+
+
+async def test_a_successor_says_that_it_is_prepared(other: Cluster, workers: Workers, moving: str) -> None:
+    written = await write(other, workers, moving, {"next": {"preparedAt": NAMED_AT}})
+    assert written["status"]["next"]["preparedAt"] == NAMED_AT
+    written = await write(other, workers, moving, {"next": {"preparedAt": None}})
+    assert "preparedAt" not in written["status"]["next"]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"phase": "Error"},
+        {"next": {"preparedAt": NAMED_AT}, "jid": "491511000002:1@s.whatsapp.net"},
+        {"next": {"bootId": "bootbbbbbb"}},
+        {"next": {"preparedAt": NAMED_AT, "reason": "Mine"}},
+        {"next": None},
+        {"handover": {"epoch": 3, "seq": 1, "sha256": ""}},
+        {"epoch": 4},
+        {"conditions": [{**SCHEDULED, "status": "False"}]},
+        {"conditions": []},
+    ],
+    ids=["phase", "device", "boot", "reason", "away", "handover", "epoch", "scheduled", "conditions"],
+)
+async def test_a_successor_writes_nothing_else(other: Cluster, workers: Workers, moving: str, patch: Json) -> None:
+    with pytest.raises(Forbidden, match=r"a successor writes status\.next\.preparedAt|only the operator"):
+        await write(other, workers, moving, patch)
+
+
+async def test_a_holder_does_not_speak_for_its_successor(holder: Cluster, workers: Workers, moving: str) -> None:
+    with pytest.raises(Forbidden, match=r"only the operator writes status\.next"):
+        await write(holder, workers, moving, {"next": {"preparedAt": NAMED_AT}})
+    written = await write(holder, workers, moving, {"handover": {"epoch": 3, "seq": 7, "sha256": "ab"}})
+    assert written["status"]["handover"]["seq"] == 7
+
+
+async def test_who_is_not_named_may_not_say_that_it_is_prepared(other: Cluster, workers: Workers, held: str) -> None:
+    with pytest.raises(Forbidden, match="this pod does not hold the session"):
+        await write(other, workers, held, {"next": {**NAMED, "preparedAt": NAMED_AT}})

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from whatsam_connector.assignments.leaving import Leave, Patience, leave
 from whatsam_connector.assignments.plan import Drop, Me, Start, Tell, plan
 from whatsam_connector.sessions import inputs
 from whatsam_connector.sessions.inputs import StopReason
@@ -25,6 +26,8 @@ _log = get_logger(__name__)
 
 _RESTART_PAUSE = 5.0
 """Seconds before a session whose runner failed in an unforeseen way is run again."""
+_LOOK = 0.25
+"""Seconds between two looks, while this boot ends, at whether a session may still wait for its successor."""
 
 
 class SessionSource(Protocol):
@@ -86,13 +89,30 @@ class Worker:
             if self._tasks:
                 await asyncio.wait(tuple(self._tasks.values()))
 
-    async def hand_over(self) -> None:
-        """Start nothing any more, end everything in order; returns when all sessions have let go and said so."""
+    async def hand_over(self, patience: Patience) -> None:
+        """Start nothing any more; returns when all sessions have let go and said so.
+
+        A session for which a successor prepares itself works on until that one is ready.
+        """
         self._draining = True
-        runners = self.running()
-        for runner in runners:
-            runner.push(inputs.Stop(StopReason.HANDED_OVER))
-        await asyncio.gather(*(runner.handed_over() for runner in runners))
+        began = asyncio.get_running_loop().time()
+        told: set[str] = set()
+        letting_go = {runner: asyncio.ensure_future(runner.handed_over()) for runner in self.running()}
+        try:
+            while any(not task.done() for task in letting_go.values()):
+                waited = asyncio.get_running_loop().time() - began
+                for runner, task in letting_go.items():
+                    if task.done() or runner.uid in told:
+                        continue
+                    if leave(runner.state, successor=runner.successor, waited=waited, patience=patience) is Leave.GO:
+                        told.add(runner.uid)
+                        runner.push(inputs.Stop(StopReason.HANDED_OVER))
+                await asyncio.wait(letting_go.values(), timeout=_LOOK)
+            for task in letting_go.values():
+                task.result()
+        finally:
+            for task in letting_go.values():
+                task.cancel()
 
     def lease_soft_fenced(self) -> None:
         """Every session disconnects."""

@@ -18,7 +18,7 @@ class StopReason(Enum):
     LOGOUT = "Logout"
     """The object is being deleted: log the device out first."""
     HANDED_OVER = "HandedOver"
-    """This worker goes; another one takes the session."""
+    """Another worker takes the session."""
 
 
 class Timer(Enum):
@@ -34,6 +34,8 @@ class Timer(Enum):
     RELEASE = "release"
     LOGOUT = "logout"
     """The device could not be logged out in time."""
+    GIVE_WAY = "give-way"
+    """The store did not take the state: try once more to make way for the successor."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,13 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class SuccessorReady:
+    """Whether the worker that shall have the session has everything but the last changes, and an engine ready."""
+
+    ready: bool
+
+
+@dataclass(frozen=True)
 class PairingAskedAnew:
     """The spec asks for another kind of code, or for one to another phone."""
 
@@ -266,6 +275,7 @@ Input = (
     | SoftFenced
     | LeaseResumed
     | Stop
+    | SuccessorReady
     | PairingAskedAnew
     | ProxyFailed
     | ProxyChanged

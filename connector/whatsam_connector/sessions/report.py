@@ -118,7 +118,7 @@ def _why(state: SessionState) -> Trouble:
     if state.stop is StopReason.LOGOUT and state.logout_error is not None:
         return Trouble("LogoutFailed", f"the device could not be logged out: {state.logout_error}")
     if state.stop is StopReason.HANDED_OVER:
-        return state.trouble or Trouble("HandedOver", "its worker is going; another one takes it")
+        return state.trouble or Trouble("HandedOver", "moving to another worker")
     if state.stop is not None:
         return state.trouble or Trouble("Stopped", "disconnected as asked; the device stays linked")
     return state.trouble or _STEPS[state.stage]

@@ -121,6 +121,7 @@ class SessionRunner:
         """The proxy that the engine was started with."""
         self._proxy: str | None = None
         self._asked_debug = False
+        self._successor_ready = False
         self._replication: ReplicationView | None = None
         self._over = asyncio.Event()
 
@@ -131,6 +132,7 @@ class SessionRunner:
     def observe(self, session: WhatsAppSession) -> None:
         """The watch has a newer object of this session under this epoch."""
         self._writer.observe(session)
+        self._look_for_successor(session)
         self.outbox.want(session.spec.pacing, session.spec.uncertain_sends)
         before = self._inbox.owner
         self._inbox.want(wants_of(session.spec, self._tools.media_max_bytes))
@@ -142,6 +144,18 @@ class SessionRunner:
             self.push(inputs.ProxyChanged())
         if self._engine is not None and wants_debug(session) != self._asked_debug:
             self.push(inputs.EngineMoves("debug"))
+
+    def _look_for_successor(self, session: WhatsAppSession) -> None:
+        successor = session.status.next
+        ready = (
+            successor is not None
+            and successor.prepared_at is not None
+            and successor.boot_id != self._holder.boot_id
+            and session.status.epoch == self.epoch
+        )
+        if ready != self._successor_ready:
+            self._successor_ready = ready
+            self.push(inputs.SuccessorReady(ready))
 
     def replicated(self, replicated: Replicated, behind: str | None) -> None:
         """The store has more of the session's state. Called several times a second: it does little."""
@@ -161,6 +175,11 @@ class SessionRunner:
     def inbox_behind(self) -> bool:
         """Whether received messages wait for the database."""
         return self._inbox.behind
+
+    @property
+    def successor(self) -> bool:
+        """Whether a worker is named that shall take the session over."""
+        return self._writer.session.status.next is not None
 
     async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
         """A look-up or change by the engine (`engine.methods`), while connected. Raises `EngineError`."""
@@ -422,6 +441,10 @@ class SessionRunner:
         await engine.stop(grace)
 
     async def _flush(self) -> None:
+        if self.state.giving_way and self._inbox.behind:
+            # The journal lies in this pod: whoever goes now may leave behind what has arrived.
+            self.push(inputs.FlushEnded("received messages wait for PostgreSQL"))
+            return
         error: str | None = None
         try:
             await self._tools.auth_state.flush(self.uid, self._tools.timings.flush_timeout)

@@ -93,6 +93,10 @@ class SessionState:
     code: ShownCode | None = None
     fenced: bool = False
     stop: StopReason | None = None
+    successor: bool = False
+    """Another worker is ready to take the session."""
+    giving_way: bool = False
+    """The state is being stored, or that is tried again soon: the session ends here once the store has it."""
     halt: Trouble | None = None
     """Once the engine is gone, stay down for this reason."""
     trouble: Trouble | None = None

@@ -1,7 +1,8 @@
 """The life of a session as a pure function: `step(state, input) -> (state, effects)`. Driven by the runner alone.
 
 Laws that the property tests hold it to: `Paired` is never said before the store has the device's state; no engine is
-started while one lives, while fenced, or after a handover; files are released or deleted only without an engine.
+started while one lives, while fenced, or after a handover; files are released or deleted only without an engine; a
+session that works makes way for a successor only once the store has its state.
 """
 
 from dataclasses import replace
@@ -30,6 +31,9 @@ from whatsam_connector.state.records import PrepareOutcome
 
 _IDLE = frozenset({Stage.NEW, Stage.WAITING, Stage.FENCED, Stage.HALTED})
 
+_MAY_GIVE_WAY = frozenset({Stage.CONNECTED, Stage.CONNECTING})
+"""Stages in which a session with a device may be moved on purpose."""
+
 _HOPELESS = {
     PrepareOutcome.EPOCH_BEHIND: ("EpochBehindStore", "the object store holds a newer epoch; a higher one is needed"),
     PrepareOutcome.MISSING: (
@@ -51,8 +55,21 @@ CRASHES = frozenset({"Panic", "Crashed", "Hung", "Killed", "EngineFailed", "Prot
 _STORE_AWAY = "the object store does not answer; trying again"
 
 
-def step(state: SessionState, happened: Input, now: datetime, timings: SessionTimings) -> Step:  # noqa: PLR0911, PLR0912  # one arm for each input
+def step(state: SessionState, happened: Input, now: datetime, timings: SessionTimings) -> Step:
     """What a session becomes, and what is to be done, when something happens to it at `now`."""
+    after, effects = _advance(state, happened, now, timings)
+    if not after.successor or after.giving_way or after.stop is not None or after.fenced:
+        return after, effects
+    if after.stage is Stage.WAITING and after.prepared and after.secured:
+        given, more = _stop(after, StopReason.HANDED_OVER, timings)  # no engine: there is nothing to interrupt
+        return given, (*effects, *more)
+    if after.stage in _MAY_GIVE_WAY and after.secured:
+        # It works on while the store takes what it has: should the store be away, nobody is worse off.
+        return replace(after, giving_way=True), (*effects, Flush())
+    return after, effects
+
+
+def _advance(state: SessionState, happened: Input, now: datetime, timings: SessionTimings) -> Step:  # noqa: PLR0911, PLR0912  # one arm for each input
     if isinstance(happened, inputs.EngineGone):
         return _engine_gone(state, happened, now, timings)
     if isinstance(happened, inputs.AssignmentLost):
@@ -71,6 +88,8 @@ def step(state: SessionState, happened: Input, now: datetime, timings: SessionTi
             return _started(state, timings)
         case inputs.Stop():
             return _stop(state, happened.reason, timings)
+        case inputs.SuccessorReady():
+            return replace(state, successor=happened.ready), ()
         case inputs.SoftFenced():
             return _fence(state)
         case inputs.LeaseResumed():
@@ -280,7 +299,8 @@ def _fence(state: SessionState) -> Step:
 
 def _flushed(state: SessionState, ended: inputs.FlushEnded, now: datetime, timings: SessionTimings) -> Step:
     if state.stage is not Stage.SECURING:
-        return state, ()
+        return _give_way(state, ended, timings) if state.giving_way else (state, ())
+    state = replace(state, giving_way=False)
     if ended.error is not None:
         trouble = Trouble("ObjectStoreUnreachable", f"the linked device is not stored yet: {ended.error}")
         return replace(state, trouble=trouble), (StartTimer(Timer.FLUSH, timings.store_retry),)
@@ -288,6 +308,15 @@ def _flushed(state: SessionState, ended: inputs.FlushEnded, now: datetime, timin
     if not state.logged_in:
         return replace(secured, stage=Stage.CONNECTING), (StartTimer(Timer.LOGIN, timings.reconnect_limit),)
     return connected(replace(secured, last_connected_at=now), ())
+
+
+def _give_way(state: SessionState, flushed: inputs.FlushEnded, timings: SessionTimings) -> Step:
+    if flushed.error is not None:
+        return state, (StartTimer(Timer.GIVE_WAY, timings.store_retry),)
+    stored = replace(state, giving_way=False)
+    if not state.successor or state.fenced or state.stage not in _MAY_GIVE_WAY:
+        return stored, ()  # the successor is gone, or something else has come in between
+    return _stop(stored, StopReason.HANDED_OVER, timings)
 
 
 def _released(state: SessionState, ended: inputs.ReleaseEnded, timings: SessionTimings) -> Step:
@@ -321,6 +350,8 @@ def _timer(state: SessionState, timer: Timer) -> Step:  # noqa: PLR0911  # one a
             return state, (Flush(),)
         case Timer.RELEASE if state.stage is Stage.CLOSING:
             return state, (Release(),)
+        case Timer.GIVE_WAY:
+            return replace(state, giving_way=False), ()
         case Timer.LOGOUT if state.stop is StopReason.LOGOUT:
             return _logout_in_vain(state)
         case _:

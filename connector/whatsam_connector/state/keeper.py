@@ -18,8 +18,9 @@ from whatsam_connector.state.errors import (
 )
 from whatsam_connector.state.local_files import SessionFiles
 from whatsam_connector.state.prepare import Environment, Preparation
-from whatsam_connector.state.records import Prepared, Replicated, ReplicationTrouble, SessionIdentity
+from whatsam_connector.state.records import Prepared, Rehearsed, Replicated, ReplicationTrouble, SessionIdentity
 from whatsam_connector.state.settings import StateSettings
+from whatsam_connector.state.shelf import Shelf
 from whatsam_connector.state.shipper_process import FirstShipper
 from whatsam_connector.state.shipping import ShippedSession, Shipping
 from whatsam_core.resources import Handover
@@ -67,6 +68,8 @@ class StateKeeper:
 
     async def start(self) -> None:
         """Start the shipper. The object store may be away."""
+        # What an earlier boot of this pod had ready as a successor: nobody waits for that one any more.
+        await asyncio.to_thread(Shelf(self._settings.state_dir / "prepared").clear)
         await self._shipping.process.start()
 
     async def stop(self) -> None:
@@ -115,6 +118,7 @@ class StateKeeper:
             prefix,
             files,
             least_seq=self._shipping.used.get(used, 0) + 1,
+            shelf=self._shelf(identity.uid),
         )
         self._shipping.sessions.pop(identity.uid, None)
         try:
@@ -123,6 +127,7 @@ class StateKeeper:
             self._shipping.used[used] = preparation.least_seq - 1
         start = preparation.start
         if start is not None:
+            await self.forget_rehearsal(identity.uid)
             self._shipping.used[used] = start.next_seq - 1
             self._shipping.sessions[identity.uid] = ShippedSession(
                 identity=identity,
@@ -133,6 +138,21 @@ class StateKeeper:
                 jid=start.jid,
             )
         return prepared
+
+    async def rehearse(self, identity: SessionIdentity, *, epoch: int, boot: str, jid: str | None) -> Rehearsed:
+        """Look up, read and check what `prepare` will need, while somebody else holds the session.
+
+        `epoch` is the one that may come. Claims nothing and touches no file of the session. Never raises for anything
+        foreseen. What was read waits for `prepare` or `forget_rehearsal`.
+        """
+        prefix = session_prefix(self._settings.installation_id, identity.namespace, identity.name)
+        claim = Claim(identity.tenant, epoch, boot, jid)
+        files, shelf = self._files(identity.uid), self._shelf(identity.uid)
+        return await Preparation(self._environment, identity, claim, prefix, files, shelf=shelf).rehearse()
+
+    async def forget_rehearsal(self, uid: str) -> None:
+        """Drop what a rehearsal left on the shelf."""
+        await asyncio.to_thread(self._shelf(uid).clear)
 
     async def track(self, uid: str) -> None:
         """Ship the session's file from now on. The file need not exist yet."""
@@ -198,6 +218,9 @@ class StateKeeper:
 
     def _files(self, uid: str) -> SessionFiles:
         return SessionFiles(self._settings.state_dir / "sessions" / uid)
+
+    def _shelf(self, uid: str) -> Shelf:
+        return Shelf(self._settings.state_dir / "prepared" / uid)
 
     def _session(self, uid: str) -> ShippedSession:
         session = self._shipping.sessions.get(uid)

@@ -25,11 +25,13 @@ from whatsam_connector.state.records import (
     STARTABLE,
     Prepared,
     PrepareOutcome,
+    Rehearsed,
     RepairReport,
     Replicated,
     SessionIdentity,
 )
 from whatsam_connector.state.repair.database import RepairOrder, repair
+from whatsam_connector.state.shelf import Shelf
 from whatsam_connector.state.snapshot import contents, open_reader, take
 from whatsam_core.sessions_state import BaseRef, bases_of
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
@@ -63,9 +65,22 @@ class Start:
         return replace(self, key=key, lineage=replace(self.lineage, data_key=key.value))
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """What `decide` chose, and what was read for it."""
+
+    plan: Plan
+    key: DataKey | None
+    listed: list[str]
+    store_epoch: int | None
+
+
 @dataclass
 class Preparation:
-    """One preparation of one session. Use once: `await Preparation(…).run()`, then `start` for STARTABLE outcomes."""
+    """One preparation of one session. Use once: `await Preparation(…).run()`, then `start` for STARTABLE outcomes.
+
+    A successor that waits for its turn calls `rehearse` instead, and makes another one when the turn comes.
+    """
 
     environment: Environment
     identity: SessionIdentity
@@ -74,19 +89,44 @@ class Preparation:
     files: SessionFiles
     least_seq: int = 1
     """First sequence number that this boot has not tried under this epoch; a number is never used twice."""
+    shelf: Shelf | None = None
+    """What a rehearsal has read, and where it leaves that."""
+    rehearsing: bool = False
     start: Start | None = None
     _read: dict[str, RestoredBase] = field(default_factory=dict[str, RestoredBase])
 
     async def run(self) -> Prepared:
         """Raises nothing foreseen: every failure is an outcome."""
         try:
-            return await self._run()
+            chosen = await self._choose()
+            return chosen if isinstance(chosen, Prepared) else await self._carry_out(chosen)
         except ObjectStoreError as error:
             return Prepared(PrepareOutcome.UNREACHABLE, f"the object store does not serve: {error}")
         except (DataKeyUnusable, BaseDamaged, FormatError) as error:
             return Prepared(PrepareOutcome.DAMAGED, str(error))
 
-    async def _run(self) -> Prepared:
+    async def rehearse(self) -> Rehearsed:
+        """Everything that `run` looks up, reads and checks, while somebody else holds the session.
+
+        Nothing is claimed, repaired or put in place; what was read waits on the shelf.
+        """
+        self.rehearsing = True
+        try:
+            chosen = await self._choose()
+        except ObjectStoreError as error:
+            return Rehearsed(PrepareOutcome.UNREACHABLE, f"the object store does not serve: {error}")
+        except (DataKeyUnusable, BaseDamaged, FormatError) as error:
+            return Rehearsed(PrepareOutcome.DAMAGED, str(error))
+        if isinstance(chosen, Prepared):
+            return Rehearsed(chosen.outcome, chosen.message)
+        newest = next(iter(bases_of(chosen.listed)), None)
+        if chosen.plan.base is not None and chosen.plan.base != newest:
+            # Its holder has what is damaged in the store: it must not let go of it.
+            return Rehearsed(PrepareOutcome.DAMAGED, f"the newest stored state cannot be used: {chosen.plan.message}")
+        return Rehearsed(chosen.plan.outcome, chosen.plan.message)
+
+    async def _choose(self) -> _Choice | Prepared:
+        """The state to start from, read and checked; or why there is none."""
         listed = [item.key for item in await self.environment.store.list(self.prefix)]
         bases = [SeenBase(ref) for ref in bases_of(listed)]
         epoch = bases[0].ref.epoch if bases else None
@@ -95,7 +135,7 @@ class Preparation:
         while isinstance(plan := decide(self.claim, local, bases), ReadBase):
             key = key or await self._find_key()
             try:
-                sealed = await self.environment.store.get(plan.ref.key)
+                sealed, shelved = await self._fetch(plan.ref.key)
             except ObjectMissing:
                 return Prepared(
                     PrepareOutcome.UNREACHABLE,
@@ -103,16 +143,33 @@ class Preparation:
                     store_epoch=epoch,
                 )
             seen = await asyncio.to_thread(self._judge, plan.ref, sealed, key)
+            if shelved and self.shelf is not None and seen.verdict is Verdict.DAMAGED:
+                await asyncio.to_thread(self.shelf.clear)  # the store's own word counts: ask it
+                continue
             bases = [seen if other.ref == seen.ref else other for other in bases]
         if plan.outcome not in STARTABLE:
             return Prepared(plan.outcome, plan.message, store_epoch=epoch)
         key = key or await self._find_key()
         if key is not None and key.record.tenant != self.identity.tenant:
             return Prepared(PrepareOutcome.FOREIGN_TENANT, "the data key belongs to another tenant", store_epoch=epoch)
+        return _Choice(plan, key, listed, epoch)
+
+    async def _carry_out(self, chosen: _Choice) -> Prepared:
+        plan = chosen.plan
         report = await asyncio.to_thread(self._put_in_place, plan)
-        start = await self._claim_epoch(plan, key, listed)
+        start = await self._claim_epoch(plan, chosen.key, chosen.listed)
         self.start = start
-        return Prepared(plan.outcome, plan.message, self.files.database, start.jid, epoch, report)
+        return Prepared(plan.outcome, plan.message, self.files.database, start.jid, chosen.store_epoch, report)
+
+    async def _fetch(self, key: str) -> tuple[bytes, bool]:
+        """An object, and whether it is from the shelf. Raises `ObjectMissing`."""
+        kept = None if self.shelf is None else await asyncio.to_thread(self.shelf.get, key)
+        if kept is not None:
+            return kept, True
+        sealed = await self.environment.store.get(key)
+        if self.shelf is not None and self.rehearsing:
+            await asyncio.to_thread(self.shelf.put, key, sealed)
+        return sealed, False
 
     async def _find_key(self) -> DataKey | None:
         return await data_keys.find(self.environment.store, self.environment.ring, self.prefix)

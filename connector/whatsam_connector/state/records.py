@@ -86,6 +86,19 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What `prepare` would have said now, had the session been ours."""
+
+    outcome: PrepareOutcome
+    message: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether an engine could start from what was found."""
+        return self.outcome in STARTABLE
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicationTrouble:
     """Why a session's state does not reach the store at present; `lag` is the age of what is stored, in seconds."""
 

@@ -22,6 +22,11 @@ class ClusterSessions:
         selector = f"status.assignment.worker={pod_name}"
         return self._cluster.reflect(core.SESSIONS, self._namespace, field_selector=selector)
 
+    def of_successor(self, pod_name: str) -> AsyncGenerator[core.ReflectEvent]:
+        """Follow the sessions that name a pod of this name as their successor."""
+        selector = f"status.next.worker={pod_name}"
+        return self._cluster.reflect(core.SESSIONS, self._namespace, field_selector=selector)
+
     async def read(self, name: str) -> WhatsAppSession:
         """A fresh read. Raises `ClusterError`."""
         return WhatsAppSession.from_wire(

@@ -25,6 +25,9 @@ class CohortTimings:
     patience: float = 5.0
     """And the first one waits so long for all of them. Sessions of a lost worker are assigned 10 to 20 a second; every
     process that is started meanwhile takes half a second of a core from that."""
+    planned_window: float = 0.15
+    """Sessions of a planned move come together, a few at a time: they are away while they wait for each other."""
+    longest_planned: float = 0.5
     stream: int = 5
     """So many that became ready within `stream_memory` come from a lost worker: more are expected."""
     stream_memory: float = 3.0
@@ -57,6 +60,8 @@ class Waiting:
     since: float
     alone: bool
     """Needs a process of its own: a pairing, or one that is debugged."""
+    planned: bool = False
+    """Comes by a planned move: a process waits for it, and it for nobody but those that come with it."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +113,17 @@ def gather(
     `groups`: those that still miss somebody who has not started. A session is in one group at most.
     `outlook`: whether more will come.
     """
-    batches: list[tuple[str, ...]] = []
+    batches: list[tuple[str, ...]] = [(session.uid,) for session in waiting if session.alone]
     looks: list[float] = []
-    free: list[Waiting] = []
     group_of = {uid: group for group in groups for uid in group.uids}
+    together = [session for session in waiting if not session.alone]
+    strangers = [session for session in together if session.uid not in group_of]
+    planned = [session for session in strangers if session.planned]
+    free = [session for session in strangers if not session.planned]
     present: dict[Group, list[Waiting]] = {}
-    for session in waiting:
-        if session.alone:
-            batches.append((session.uid,))
-        elif (group := group_of.get(session.uid)) is not None:
+    for session in together:
+        if (group := group_of.get(session.uid)) is not None:
             present.setdefault(group, []).append(session)
-        else:
-            free.append(session)
     for group, members in present.items():
         deadline = min(member.since for member in members) + timings.reunion
         if len(members) == len(group.uids) or now >= deadline:
@@ -135,7 +139,19 @@ def gather(
             batches.append(tuple(session.uid for session in free))
         else:
             looks.append(deadline)
+    if planned:
+        deadline = _soon(planned, timings)
+        if now >= deadline:
+            batches += _chunks([session.uid for session in planned], size)
+        else:
+            looks.append(deadline)
     return Departure(tuple(batches), min(looks, default=None))
+
+
+def _soon(planned: Sequence[Waiting], timings: CohortTimings) -> float:
+    """When those that come by a planned move start."""
+    oldest, newest = min(session.since for session in planned), max(session.since for session in planned)
+    return min(newest + timings.planned_window, oldest + timings.longest_planned)
 
 
 def _departure(free: Sequence[Waiting], more: bool, timings: CohortTimings) -> float:

@@ -32,6 +32,7 @@ class _Asking:
     on_event: Callable[[MemberEvent], None]
     since: float
     answer: "asyncio.Future[SessionEngine]"
+    planned: bool
 
 
 class EnginePool:
@@ -54,6 +55,8 @@ class EnginePool:
         self._upkeep = Upkeep(self, settings, monotonic, observer, usage)
         self._asking: dict[str, _Asking] = {}
         self._coming: dict[str, float] = {}
+        self._expected: set[str] = set()
+        """Sessions of planned moves: a process is kept ready for them."""
         self._lately: deque[float] = deque(maxlen=settings.timings.stream)
         self._running: set[Running] = set()
         self._groups: dict[Group, float] = {}
@@ -74,19 +77,41 @@ class EnginePool:
 
     def announce(self, uid: str, *, comes: bool) -> None:
         """A session will soon ask for an engine that it can share, or (`comes` false) it will not after all."""
+        if comes and uid in self._expected:
+            return  # who starts meanwhile need not wait for it: it has a process of its own kind
         if comes:
             self._coming.setdefault(uid, self._now())
         elif self._coming.pop(uid, None) is not None:
             self._changed.set()  # somebody may have waited for it alone
 
+    async def warm(self, uid: str) -> bool:
+        """A planned move brings this session: have a process ready until it asks, or until `cool`.
+
+        Returns when the process waits; False when none came to life.
+        """
+        self._expected.add(uid)
+        self._keep_spare()
+        launch = self._spare
+        if launch is None:
+            return False
+        await asyncio.wait([launch])
+        return not launch.cancelled() and launch.result() is not None
+
+    def cool(self, uid: str) -> None:
+        """The session does not come after all."""
+        self._expected.discard(uid)
+        self._let_spare_go()
+
     async def start(self, session: EngineSession, on_event: Callable[[MemberEvent], None]) -> SessionEngine:
         """An engine for this session. Raises EngineStartFailed or Fenced; then it runs nowhere."""
         await asyncio.to_thread(check_devices, [session])
         loop = asyncio.get_running_loop()
-        asking = _Asking(session, on_event, self._now(), loop.create_future())
+        planned = session.uid in self._expected
+        asking = _Asking(session, on_event, self._now(), loop.create_future(), planned)
         self._coming.pop(session.uid, None)
+        self._expected.discard(session.uid)
         self._asking[session.uid] = asking
-        if session.pairing is None:
+        if session.pairing is None and not planned:
             self._lately.append(asking.since)
         self._changed.set()
         try:
@@ -140,7 +165,7 @@ class EnginePool:
         if not alone and self.suspected(uid):
             # Whoever was in several crashes comes back with its group, or by itself: never with strangers.
             alone = self._suspicions[uid].crashes > 1 and not any(uid in group.uids for group in self._groups)
-        return Waiting(uid, asking.since, alone)
+        return Waiting(uid, asking.since, alone, asking.planned)
 
     async def _start(self, askings: Sequence[_Asking]) -> None:
         try:
@@ -186,11 +211,22 @@ class EnginePool:
     # --- the spare ----------------------------------------------------------------------------------------------------
 
     def _keep_spare(self) -> None:
-        sessions = sum(len(running.staying()) for running in self._running) + len(self._asking) + len(self._coming)
-        enough = self._settings.spare_from is not None and sessions >= self._settings.spare_from
-        if enough and self._spare is None and not self._closing:
+        if self._wants_spare() and self._spare is None and not self._closing:
             self._spare = asyncio.create_task(self._launch_spare(), name="spare engine")
             self._spare.add_done_callback(self._spare_launched)
+
+    def _wants_spare(self) -> bool:
+        sessions = sum(len(running.staying()) for running in self._running) + len(self._asking) + len(self._coming)
+        enough = self._settings.spare_from is not None and sessions >= self._settings.spare_from
+        return enough or bool(self._expected) or any(asking.planned for asking in self._asking.values())
+
+    def _let_spare_go(self) -> None:
+        """End a spare that only a planned move had asked for."""
+        if self._spare is None or not self._spare.done() or self._wants_spare():
+            return
+        spare = self._spare.result()
+        if spare is not None:
+            spare.kill()
 
     async def _launch_spare(self) -> Process | None:
         try:

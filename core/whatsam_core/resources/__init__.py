@@ -36,10 +36,10 @@ from whatsam_core.resources.session import (
     SecretKeyRef,
     SessionSpec,
     SessionStatus,
+    Successor,
     UncertainSends,
     Webhook,
     WhatsAppSession,
-    WorkerRef,
 )
 
 __all__ = [
@@ -76,13 +76,13 @@ __all__ = [
     "SecretKeyRef",
     "SessionSpec",
     "SessionStatus",
+    "Successor",
     "UncertainSends",
     "Webhook",
     "WhatsAppSession",
     "WireModel",
     "Worker",
     "WorkerPool",
-    "WorkerRef",
     "WorkerState",
     "find_condition",
     "set_condition",

@@ -116,8 +116,11 @@ class PoolTemplate(WireModel):
     )
     affinity: dict[str, Any] | None = Field(default=None, description="Affinity, as in a pod.")
     priority_class_name: str | None = Field(default=None, max_length=253, description="Priority class of the pods.")
-    termination_grace_period_seconds: int = Field(
-        default=60, ge=10, le=3600, description="Seconds that a worker has to hand its sessions over."
+    termination_grace_period_seconds: int | None = Field(
+        default=None,
+        ge=10,
+        le=3600,
+        description="Seconds that a worker has to hand its sessions over; what its sessions need otherwise.",
     )
 
 

@@ -184,12 +184,18 @@ class Assignment(WireModel):
     since: datetime = Field(description="When the assignment was made.")
 
 
-class WorkerRef(WireModel):
-    """A successor that prepares itself. Written by the operator alone."""
+class Successor(WireModel):
+    """A worker that prepares itself to take the session over. Written by the operator, `preparedAt` by that worker."""
 
     worker: str = Field(min_length=1, max_length=253, description="Name of the connector pod.")
     pod_uid: str = Field(alias="podUID", min_length=1, max_length=64, description="UID of that pod.")
     boot_id: str = Field(min_length=1, max_length=64, description="The boot of the connector.")
+    reason: str = Field(max_length=64, description="Why the session moves, one CamelCase word.")
+    since: datetime = Field(description="When it was named.")
+    prepared_at: datetime | None = Field(
+        default=None,
+        description="When it had everything but the last changes, and an engine ready: the holder may let go.",
+    )
 
 
 class Handover(WireModel):
@@ -231,7 +237,7 @@ class SessionStatus(WireModel):
         default=0, ge=0, le=HIGHEST_EPOCH, description="Grows with every assignment and is never used again."
     )
     assignment: Assignment | None = Field(default=None, description="The worker that may run the session now.")
-    next: WorkerRef | None = Field(default=None, description="A successor that prepares itself for a planned move.")
+    next: Successor | None = Field(default=None, description="A successor that prepares itself for a planned move.")
     handover: Handover | None = Field(default=None, description="The exact state with which the last holder let go.")
     pairing: PairingStatus | None = Field(default=None, description="What the phone needs to link the device.")
     jid: str | None = Field(default=None, max_length=128, description="The linked device's address at WhatsApp.")

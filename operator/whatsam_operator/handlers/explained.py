@@ -44,7 +44,8 @@ def _pool(pool: PoolPlan) -> Iterator[str]:
             f" -> below {marks.low} %"
         )
         yield from (f"    {one.session}: {one.from_worker} -> {one.to_worker} ({one.reason})" for one in pool.moves)
-        yield f"    not moved: {pool.rebalancing}"
+        if pool.rebalancing:
+            yield f"    not moved: {pool.rebalancing}"
     yield ""
 
 

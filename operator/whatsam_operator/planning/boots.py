@@ -40,6 +40,8 @@ class Boots:
     sessions: Mapping[BootKey, int]
     """Sessions assigned to each boot, those under way included."""
     missing: Mapping[BootKey, float]
+    reserved: Mapping[BootKey, int]
+    """Sessions that shall move to each boot and are not there yet."""
     durations: Mapping[Key, int]
     """Lease duration of each pool in seconds."""
     referring: Mapping[Key, int] = field(default_factory=dict[Key, int])
@@ -74,6 +76,12 @@ def pool_of(session: WhatsAppSession) -> Key:
     return (session.metadata.namespace, session.spec.pool_ref.name)
 
 
+def successor_of(session: WhatsAppSession) -> BootKey | None:
+    """The boot that is named as the session's successor."""
+    successor = session.status.next
+    return None if successor is None else (session.metadata.namespace, successor.boot_id)
+
+
 def gather(snapshot: Snapshot) -> Boots:
     """Judge every Lease of the snapshot and count the sessions of every boot."""
     elders = _elders(snapshot)
@@ -86,6 +94,7 @@ def gather(snapshot: Snapshot) -> Boots:
     referring: Counter[Key] = Counter()
     rows: list[tuple[WhatsAppSession, BootKey | None]] = []
     pending = snapshot.pending
+    reserved: Counter[BootKey] = Counter()
     for session in snapshot.sessions.values():
         boot = boot_of(session)
         rows.append((session, boot))
@@ -93,10 +102,20 @@ def gather(snapshot: Snapshot) -> Boots:
         counted = boot if not pending else pending.get(session.metadata.uid) or boot
         if counted is not None:
             count[counted] += 1
+        if session.status.next is not None or snapshot.naming:
+            successor = snapshot.naming.get(session.metadata.uid) or successor_of(session)
+            if successor is not None and successor != boot and session.metadata.uid not in pending:
+                reserved[successor] += 1
         referring[pool_of(session)] += 1
     durations = {key: pool.spec.failover.lease_duration for key, pool in snapshot.pools.items()}
     return Boots(
-        by_key=by_key, sessions=count, missing=snapshot.missing, durations=durations, referring=referring, rows=rows
+        by_key=by_key,
+        sessions=count,
+        missing=snapshot.missing,
+        reserved=reserved,
+        durations=durations,
+        referring=referring,
+        rows=rows,
     )
 
 

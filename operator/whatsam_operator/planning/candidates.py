@@ -4,7 +4,7 @@ Counts what the plan itself gives out, so that a later choice of the same plan k
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -54,6 +54,8 @@ class Candidate:
     tenants: Counter[str] = field(default_factory=Counter[str])
     trials: int = 0
     """Sessions under suspicion that start there."""
+    outdated: bool = False
+    """A rollout will replace its pod."""
 
     @property
     def pairing_slots(self) -> int:
@@ -110,8 +112,17 @@ def _logging_in(session: WhatsAppSession, lately: datetime) -> bool:
     return assignment is not None and assignment.since > lately and not session.status.is_true(ConditionType.CONNECTED)
 
 
-def candidates(pool: WorkerPool, boots: Boots, nodes: Mapping[str, NodeView], counted: Details) -> list[Candidate]:
-    """The pool's boots that are not known to be gone, in the order of their pods' names."""
+def candidates(
+    pool: WorkerPool,
+    boots: Boots,
+    nodes: Mapping[str, NodeView],
+    counted: Details,
+    outdated: Collection[str] = (),
+) -> list[Candidate]:
+    """The pool's boots that are not known to be gone, in the order of their pods' names.
+
+    `outdated`: UIDs of pods that a rollout will replace.
+    """
     limit, key = pool.spec.sessions_per_worker, pool.spec.egress_topology_key
     by_node: dict[str, NodeLoad] = {}
     by_egress: dict[str, EgressLoad] = {}
@@ -124,7 +135,7 @@ def candidates(pool: WorkerPool, boots: Boots, nodes: Mapping[str, NodeView], co
         load = by_node.setdefault(name or f"/{boot.key[1]}", NodeLoad())
         egress = egress_of(key, nodes.get(name))
         behind = by_egress.setdefault(egress, EgressLoad()) if egress is not None else None
-        sessions = boots.sessions.get(boot.key, 0)
+        sessions = boots.sessions.get(boot.key, 0) + boots.reserved.get(boot.key, 0)
         load.sessions += sessions
         load.places += limit
         if behind is not None:
@@ -140,6 +151,7 @@ def candidates(pool: WorkerPool, boots: Boots, nodes: Mapping[str, NodeView], co
                 unpaired=counted.unpaired.get(boot.key, 0),
                 tenants=Counter(counted.tenants.get(boot.key, ())),
                 trials=counted.trials.get(boot.key, 0),
+                outdated=boot.lease.record.pod_uid in outdated,
             )
         )
     return found

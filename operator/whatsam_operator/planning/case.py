@@ -8,7 +8,7 @@ from whatsam_operator.planning.candidates import egress_of
 from whatsam_operator.planning.decisions import Target
 from whatsam_operator.planning.holder import Holding
 from whatsam_operator.planning.placement import Floor
-from whatsam_operator.planning.snapshot import Moment, Snapshot
+from whatsam_operator.planning.snapshot import BootKey, Moment, Snapshot
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Case:
     boots: Boots
     floor: Floor
     now: Moment
+    balance: BootKey | None = None
+    """The boot to which the session should go for the sake of balance."""
 
     @property
     def engine(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from whatsam_core.resources import Assignment, Condition, Phase, PoolStatus
+from whatsam_core.resources import Assignment, Condition, Phase, PoolStatus, Successor
 from whatsam_core.sessions_state import Tombstone
 from whatsam_operator.planning.liveness import Verdict
 from whatsam_operator.planning.snapshot import BootKey, Key
@@ -84,6 +84,21 @@ class Assign(Decision):
     phase: Phase
     conditions: tuple[Condition, ...]
     migrations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameSuccessor(Decision):
+    """Ask a boot to prepare itself for a session that another one holds; None: nobody shall any more."""
+
+    resource_version: str
+    successor: Successor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetMigration(Decision):
+    """Take the wish for a move (`whatsam.io/migrate-to`) off a session: it is where it shall be, or cannot go there."""
+
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

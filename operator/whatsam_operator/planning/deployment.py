@@ -7,7 +7,8 @@ from typing import Any
 
 from whatsam_core import names
 from whatsam_core.resources import WorkerPool
-from whatsam_operator.planning.views import ANNOTATION_FINGERPRINT, BudgetView, DeploymentView
+from whatsam_operator.planning import grace
+from whatsam_operator.planning.views import ANNOTATION_FINGERPRINT, RESTARTED_AT, BudgetView, DeploymentView
 
 Json = dict[str, Any]
 
@@ -15,8 +16,6 @@ STATE_DIR = "/var/lib/whatsam"
 PORT = 8080
 IMAGE_USER = 10001
 """User and group of the images, as the Dockerfile sets them."""
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-"""Written by `kubectl rollout restart`; kept, else the next change of the pool would undo the restart's template."""
 _FENCE_PARTS = {"soft": 10 / 15, "hard": 12 / 15}
 """Where the fences lie within the lease duration (the defaults are 10, 12 and 15 s)."""
 
@@ -43,9 +42,13 @@ def selector_text(pool: str) -> str:
 
 
 def deployment(pool: WorkerPool, rendering: Rendering, known: DeploymentView | None) -> Json:
-    """The pool's Deployment. What others wrote into the annotations of the known one stays."""
+    """The pool's Deployment. What others wrote into the annotations of the known one stays.
+
+    So does the time of the last `kubectl rollout restart`: else the next change of the pool would undo its template.
+    """
     template = _pod_template(pool, rendering)
-    fingerprint = _fingerprint({"template": template})
+    fingerprint = _fingerprint({"template": template, "named": True})
+    template["metadata"]["annotations"][names.ANNOTATION_TEMPLATE] = fingerprint
     annotations = dict(known.annotations) if known is not None else {}
     if known is not None and (restarted := known.template_annotations.get(RESTARTED_AT)):
         template["metadata"]["annotations"] = {**template["metadata"]["annotations"], RESTARTED_AT: restarted}
@@ -113,7 +116,7 @@ def _pod_template(pool: WorkerPool, rendering: Rendering) -> Json:
     wanted = pool.spec.template
     pod: Json = {
         "serviceAccountName": rendering.service_account,
-        "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
+        "terminationGracePeriodSeconds": grace.of_pod(pool.spec),
         # What Pod Security calls "restricted"; the group makes the volume of the sessions' files writable.
         "securityContext": {
             "runAsNonRoot": True,
@@ -182,6 +185,7 @@ def _environment(pool: WorkerPool) -> list[Json]:
         {"name": "WHATSAM_SESSIONS_PER_WORKER", "value": str(spec.sessions_per_worker)},
         {"name": "WHATSAM_COHORT_SIZE", "value": str(spec.cohort_size)},
         {"name": "WHATSAM_MAX_CONCURRENT_STARTS", "value": str(failover.max_concurrent_starts)},
+        {"name": "WHATSAM_SHUTDOWN_GRACE", "value": str(grace.of_connector(spec))},
         {"name": "WHATSAM_ENGINE", "value": spec.engine.value},
     ]
     # What the platform team names in the pool wins over the operator's own.

@@ -179,6 +179,13 @@ def describe(decision: made.Decision) -> str:  # noqa: PLR0911, PLR0912 - one li
         case made.SetStatus():
             told = next((f": {one.message}" for one in reversed(decision.stories)), _scheduled(decision))
             return f"write its status, phase {decision.phase.value}{told}"
+        case made.NameSuccessor():
+            if decision.successor is None:
+                return "take back that another worker prepares itself for it"
+            worker, boot = decision.successor.worker, decision.successor.boot_id
+            return f"have {worker} ({boot}) prepare itself for it; reason: {decision.successor.reason}"
+        case made.ForgetMigration():
+            return "; ".join(("take its migrate-to away", *(story.message for story in decision.stories)))
         case made.SetFinalizers():
             return f"set its finalizers to {list(decision.finalizers)}"
         case made.RecordTakeover():
@@ -234,11 +241,12 @@ def _session(
     session: WhatsAppSession, held: Holding, mine: Sequence[made.Decision], views: tuple[WorkerView, ...]
 ) -> SessionPlan:
     chosen = next((one.assignment.worker for one in mine if isinstance(one, made.Assign)), None)
+    successor = next((one.successor for one in mine if isinstance(one, made.NameSuccessor)), None)
     return SessionPlan(
         session="/".join(session.metadata.key),
         held=_held(held),
         steps=tuple(describe(one) for one in mine),
-        chosen=chosen,
+        chosen=chosen if successor is None else successor.worker,
         workers=views,
     )
 
@@ -293,8 +301,8 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
     # Of many deletion costs and Leases a count says enough.
     steps = Counter(describe(one) for one in mine)
     hall = Floor(snapshot, boots, now.wall).hall(key)
-    found = [] if hall is None else wished(snapshot, hall, now, {})
-    why = pause(snapshot, boots, pool, now, {})
+    found = [] if hall is None else wished(snapshot, hall, now, snapshot.balanced)
+    why = pause(snapshot, boots, pool, now, snapshot.balanced)
     advice = advise(pool, use_of(snapshot, boots, pool))
     return PoolPlan(
         pool="/".join(key),
@@ -302,7 +310,7 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
         steps=tuple(text if count == 1 else f"{text} ({count} times)" for text, count in steps.items()),
         brake=brake(present).value,
         marks=Marks.of(pool.spec.rebalance),
-        rebalancing=why.value if why is not None else NOT_CARRIED_OUT,
+        rebalancing="" if why is None else why.value,
         moves=tuple(
             MoveView("/".join(one.session), names[one.from_boot], names[one.to_boot], one.reason.value)
             for one in found
@@ -312,6 +320,3 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
         if pool.spec.autoscaling.enabled
         else "off",
     )
-
-
-NOT_CARRIED_OUT = "moves for the sake of balance are computed, not carried out yet"

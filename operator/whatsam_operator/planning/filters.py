@@ -26,6 +26,10 @@ class Ask:
     """UID of the pod that the session shall leave."""
     suspect: bool = False
     """Its starts have failed with their workers: it must not start beside another one of that kind."""
+    only_pod: str | None = None
+    """Name of the pod that somebody wants it to go to; no other one will do."""
+    stay: bool = False
+    """A planned move, which is made once: not to a pod that a rollout will replace."""
     egress: str | None = None
     """Outgoing address that WhatsApp last saw it from."""
 
@@ -38,6 +42,8 @@ class Filter(StrEnum):
     CORDONED = "it is cordoned"
     NOT_READY = "it is not ready"
     LEFT = "the session leaves it"
+    NOT_NAMED = "the session shall go to another one"
+    OUTDATED = "a rollout will replace it"
     OLDER_ENGINE = "its engine is older than the state"
     FULL = "it is full"
     NO_PAIRING_SLOT = "its places for sessions without a device are taken"
@@ -62,6 +68,10 @@ def refusal(candidate: Candidate, ask: Ask, *, logins: int) -> Filter | None:  #
         return Filter.NOT_READY
     if ask.avoid_pod == record.pod_uid:
         return Filter.LEFT
+    if ask.only_pod is not None and ask.only_pod != record.pod_name:
+        return Filter.NOT_NAMED
+    if ask.stay and candidate.outdated:
+        return Filter.OUTDATED
     if ask.engine and is_older(record, ask.engine):
         return Filter.OLDER_ENGINE
     if candidate.sessions >= candidate.limit:

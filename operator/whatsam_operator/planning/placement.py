@@ -16,8 +16,10 @@ from whatsam_operator.planning.boots import Boot, Boots
 from whatsam_operator.planning.candidates import Candidate, Details, candidates, details, mean
 from whatsam_operator.planning.filters import Ask, Filter, refusal
 from whatsam_operator.planning.liveness import Verdict
+from whatsam_operator.planning.releases import is_older
+from whatsam_operator.planning.rollouts import outdated
 from whatsam_operator.planning.scoring import Averages, base, own
-from whatsam_operator.planning.snapshot import Key, Snapshot
+from whatsam_operator.planning.snapshot import BootKey, Key, Snapshot
 
 EXAMINED = 8
 """Workers that are weighed for one session: enough to spread a tenant, few enough for thousands of sessions."""
@@ -60,6 +62,7 @@ class Floor:
         self._snapshot = snapshot
         self._boots = boots
         self._now = now
+        self._outdated = outdated(snapshot)
         self._details: Details | None = None
         self._halls: dict[Key, Hall] = {}
 
@@ -75,6 +78,8 @@ class Floor:
         egress: str | None = None,
         suspect: bool = False,
         who: Key | None = None,
+        only_pod: str | None = None,
+        stay: bool = False,
     ) -> Boot | NoPlace:
         """Choose a boot and count the session there. See `Ask` for what the arguments mean.
 
@@ -96,6 +101,8 @@ class Floor:
             avoid_pod=avoid_pod,
             egress=egress,
             suspect=suspect,
+            only_pod=only_pod,
+            stay=stay,
         )
         if who is not None:
             self.weighed(who, hall, ask)
@@ -108,6 +115,17 @@ class Floor:
     def weighed(self, who: Key, hall: "Hall", ask: Ask) -> None:
         """A session asks for a place; nothing is chosen or counted yet. `plan --explain` listens here."""
 
+    def reserved(self, boot_key: BootKey, engine: str) -> Boot | None:
+        """The boot, if it can take a session for which it was named: its place is counted already."""
+        boot = self._boots.by_key.get(boot_key)
+        if boot is None or boot.judgement.verdict is not Verdict.ALIVE or boot.pod is None or boot.pod.deleting:
+            return None
+        return None if engine and is_older(boot.lease.record, engine) else boot
+
+    def is_outdated(self, boot: Boot) -> bool:
+        """Whether a rollout will replace the boot's pod."""
+        return boot.lease.record.pod_uid in self._outdated
+
     def hall(self, pool_key: Key) -> "Hall | None":
         """The workers of one pool; None when there is no such pool."""
         if pool_key not in self._halls:
@@ -116,7 +134,7 @@ class Floor:
                 return None
             if self._details is None:
                 self._details = details(self._snapshot, self._boots, self._now)
-            found = candidates(pool, self._boots, self._snapshot.nodes, self._details)
+            found = candidates(pool, self._boots, self._snapshot.nodes, self._details, self._outdated)
             self._halls[pool_key] = Hall(pool, found)
         return self._halls[pool_key]
 
@@ -141,14 +159,14 @@ class Hall:
         self._heap = [(base(one, self.averages), number) for number, one in enumerate(found)]
         self._number = {id(one): number for number, one in enumerate(found)}
         heapq.heapify(self._heap)
-        self._hopeless: dict[tuple[str, bool, bool, str | None], NoPlace] = {}
+        self._hopeless: dict[tuple[object, ...], NoPlace] = {}
 
     def choose(self, ask: Ask) -> Candidate | NoPlace:
         """The best worker for the session, or why there is none. Counts nothing."""
         preferred = self._by_pod.get(ask.prefer_pod or "")
         if preferred is not None and self.refusal(preferred, ask) is None:
             return preferred
-        kind = (ask.engine, ask.paired, ask.suspect, ask.avoid_pod)
+        kind = (ask.engine, ask.paired, ask.suspect, ask.avoid_pod, ask.only_pod, ask.stay)
         if kind in self._hopeless:  # places only become fewer while a plan is made
             return self._hopeless[kind]
         good = self._cheapest(ask)

@@ -10,6 +10,7 @@ from typing import Final
 
 from whatsam_core import names
 from whatsam_core.resources import WhatsAppSession
+from whatsam_operator.planning import rebalancing
 from whatsam_operator.planning.boots import Boots, boot_of, gather
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import Decision
@@ -53,6 +54,7 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
     for the next plan, which skips what this one has started.
     """
     floor = floor or Floor(snapshot, boots, now.wall)
+    balance = _balance(snapshot, boots, now)
     elders = younger_duplicates(snapshot.sessions.values())
     free: list[Case] = []
     held: list[Case] = []
@@ -68,6 +70,7 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
             boots=boots,
             floor=floor,
             now=now,
+            balance=balance.get(session.metadata.key),
         )
         (held if case.held.hold is Hold.HELD else free).append(case)
     free.sort(key=_urgency)
@@ -79,6 +82,16 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
     for case in held:
         decisions += _plan_session(case)
     return decisions
+
+
+def _balance(snapshot: Snapshot, boots: Boots, now: Moment) -> dict[Key, BootKey]:
+    """Where sessions should go so that workers are evenly used: one round for each pool in which one is due."""
+    return {
+        move.session: move.to_boot
+        for pool in snapshot.pools.values()
+        if rebalancing.pause(snapshot, boots, pool, now, snapshot.balanced) is None
+        for move in rebalancing.moves(snapshot, boots, pool, now, snapshot.balanced)
+    }
 
 
 def _plan_session(case: Case) -> list[Decision]:

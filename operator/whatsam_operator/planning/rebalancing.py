@@ -163,6 +163,10 @@ def wished(snapshot: Snapshot, hall: Hall, now: Moment, last_moves: Mapping[Key,
     spec = hall.pool.spec.rebalance
     marks, rest = Marks.of(spec), REST_ROUNDS * round_of(spec)
     loads = {one.boot.key: _Estimate.of(one) for one in hall.candidates}
+    for session in snapshot.sessions.values():
+        boot = boot_of(session)
+        if session.status.next is not None and boot in loads:
+            loads[boot].change(loads[boot].parts(), -1)  # it leaves already
     givers = [one for one in loads.values() if one.pressure(marks) is not None]
     if not givers:
         return []

@@ -4,7 +4,7 @@ from whatsam_core import names
 from whatsam_core.resources import DesiredState, Phase
 from whatsam_operator.planning import adoption, conditions, starts
 from whatsam_operator.planning.assigning import assign_free, not_yet, release, unschedulable
-from whatsam_operator.planning.boots import pool_of
+from whatsam_operator.planning.boots import pool_of, successor_of
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import (
     AdoptState,
@@ -16,6 +16,7 @@ from whatsam_operator.planning.decisions import (
     Story,
 )
 from whatsam_operator.planning.holder import Hold
+from whatsam_operator.planning.moving import plan_move
 from whatsam_operator.planning.placement import NoPlace
 from whatsam_operator.planning.restarts import plan_restart
 
@@ -28,7 +29,7 @@ def plan_running(case: Case) -> list[Decision]:
         version = session.metadata.resource_version
         return [SetFinalizers(target=case.target, resource_version=version, finalizers=finalizers)]
     if case.held.hold is Hold.HELD:
-        return plan_restart(case)
+        return plan_restart(case) or plan_move(case)
     if case.elder is not None:
         other = "/".join(case.elder.metadata.key)
         message = f"the session {other} uses the same device: delete one of them"
@@ -48,6 +49,10 @@ def _start(case: Case) -> list[Decision]:
         return _refuse(case, conditions.CRASH_LOOPING, start.message, stalled=True)
     if start.start is starts.Start.WAIT:
         return _refuse(case, conditions.START_BACK_OFF, start.message)
+    ready = successor_of(case.session) if start.start is starts.Start.NOW else None
+    if ready is not None and (prepared := case.floor.reserved(ready, case.engine)) is not None:
+        # It was named while the session had a holder: whether that one let go or was lost, the place is kept.
+        return [assign_free(case.session, case.held, prepared, case.now)]
     place = case.floor.place(
         pool_of(case.session),
         prefer_pod=prefer,

@@ -11,7 +11,7 @@ from whatsam_operator.planning.filters import Ask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What counts how much. Each is multiplied with a percentage, except the last three, which are costs."""
+    """What counts how much. Each is multiplied with a percentage, except the last four, which are costs."""
 
     sessions: float = 1.0
     """Places taken: the measure of all others."""
@@ -27,6 +27,8 @@ class Weights:
     hot: float = 500.0
     """Above a limit of CPU or memory: more than all other parts together, so that it is taken only when no other worker
     has a place. Rebalancing would move the session away again."""
+    outdated: float = 800.0
+    """A rollout will replace it: what comes to it has to move once more."""
     egress: float = -30.0
     """Behind the outgoing address that WhatsApp knows the session from: worth almost a third of the places."""
     sticky: float = -1000.0
@@ -57,13 +59,15 @@ class Score:
     tenant: float = 0.0
     node: float = 0.0
     hot: float = 0.0
+    outdated: float = 0.0
     egress: float = 0.0
     sticky: float = 0.0
 
     @property
     def total(self) -> float:
         """The cost."""
-        return self.sessions + self.cpu + self.memory + self.tenant + self.node + self.hot + self.egress + self.sticky
+        worker = self.sessions + self.cpu + self.memory + self.node + self.hot + self.outdated
+        return worker + self.tenant + self.egress + self.sticky
 
 
 def base(candidate: Candidate, averages: Averages, weights: Weights = WEIGHTS) -> float:
@@ -78,6 +82,7 @@ def base(candidate: Candidate, averages: Averages, weights: Weights = WEIGHTS) -
         + weights.memory * memory
         + weights.node * 100 * node.sessions / max(node.places, 1)
         + (weights.hot if cpu >= HOT_CPU or memory >= HOT_MEMORY else 0.0)
+        + (weights.outdated if candidate.outdated else 0.0)
     )
 
 
@@ -104,6 +109,7 @@ def score(candidate: Candidate, ask: Ask, averages: Averages, weights: Weights =
         tenant=weights.tenant * 100 * candidate.tenants[ask.tenant] / candidate.limit,
         node=weights.node * 100 * candidate.node.sessions / max(candidate.node.places, 1),
         hot=weights.hot if cpu >= HOT_CPU or memory >= HOT_MEMORY else 0.0,
+        outdated=weights.outdated if candidate.outdated else 0.0,
         egress=weights.egress if ask.egress is not None and candidate.egress == ask.egress else 0.0,
         sticky=weights.sticky if here else 0.0,
     )

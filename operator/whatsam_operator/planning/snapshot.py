@@ -92,10 +92,14 @@ class Snapshot:
     """By session UID."""
     pending: Mapping[str, BootKey] = field(default_factory=dict[str, BootKey])
     """Assignments under way, by session UID: they take a place although no object shows it yet."""
+    naming: Mapping[str, BootKey] = field(default_factory=dict[str, BootKey])
+    """The same for successors that are being named."""
     busy: frozenset[Key] = frozenset()
     """Sessions about which something is being written, or was refused a moment ago: not planned now."""
     sightings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Steady time at which the operator first saw something that must last for a while before it acts."""
     storms: Storms = Storms()
+    balanced: Mapping[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
+    """Steady times at which a session was moved for the sake of balance, by its key."""
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])
     """Steady time of the last takeover in a pool whose mass failure is under suspicion."""

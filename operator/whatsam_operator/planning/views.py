@@ -3,6 +3,7 @@
 Called by the index for every object that arrives, so that a plan parses nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,6 +56,10 @@ class PodView:
     deletion_cost: int | None
     node: str = ""
     """Name of its node; empty while it has none."""
+    draining: bool = False
+    """Somebody wants its sessions elsewhere; it is cordoned, too."""
+    template: str = ""
+    """Which template of its pool it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,11 @@ class DeploymentView:
     annotations: dict[str, str] = field(default_factory=dict[str, str])
     template_annotations: dict[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def template(self) -> str:
+        """Which template new pods are made from."""
+        return template_of(self.template_annotations)
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetView:
@@ -94,14 +104,22 @@ class BudgetView:
     fingerprint: str | None
 
 
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""Written by `kubectl rollout restart` into the template of a Deployment, hence into its pods."""
 ANNOTATION_FINGERPRINT = f"{names.GROUP}/fingerprint"
 """Hash of what the operator rendered; another one means that the object must be written again."""
+
+
+def template_of(annotations: Mapping[str, str]) -> str:
+    """What tells one template of a pool from another: what the operator rendered, and the last restart."""
+    return f"{annotations.get(names.ANNOTATION_TEMPLATE, '')}@{annotations.get(RESTARTED_AT, '')}"
 
 
 def read_pod(pod: Json) -> PodView:
     """A connector pod from the API server's object."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     annotations = metadata.get("annotations") or {}
+    cordon = annotations.get(names.ANNOTATION_CORDON, "false").lower()
     return PodView(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -112,10 +130,12 @@ def read_pod(pod: Json) -> PodView:
             for condition in status.get("conditions") or []
         ),
         deleting=metadata.get("deletionTimestamp") is not None,
-        cordoned=annotations.get(names.ANNOTATION_CORDON, "false").lower() not in ("false", "no", "0"),
+        cordoned=cordon not in ("false", "no", "0"),
         container=_read_container(status),
         deletion_cost=_whole_number(annotations.get(names.ANNOTATION_POD_DELETION_COST)),
         node=(pod.get("spec") or {}).get("nodeName") or "",
+        draining=cordon == "drain",
+        template=template_of(annotations),
     )
 
 

@@ -13,9 +13,13 @@ class Knowledge:
     """By session UID: what the object store said about a state left behind."""
     pending: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
     """By session UID: the boot that an assignment under way names."""
+    naming: dict[str, BootKey] = field(default_factory=dict[str, BootKey])
+    """By session UID: the boot that is being named as its successor."""
     sightings: dict[str, float] = field(default_factory=dict[str, float])
     storms: Storms = field(default_factory=Storms)
     """Failed starts."""
+    balanced: dict[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
+    """By session: steady times of its last moves for the sake of balance, oldest first."""
     last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
 
     def forget_sessions_but(self, alive: set[str]) -> None:

@@ -25,6 +25,7 @@ from whatsam_operator.planning.decisions import (
     DestroyExpiredState,
     Finalize,
     LookUpState,
+    NameSuccessor,
     Tell,
 )
 from whatsam_operator.planning.deployment import Rendering
@@ -153,6 +154,8 @@ class Reconciler:
             budgets=dict(self._index.budgets),
             states=dict(self._knowledge.states),
             pending=dict(self._knowledge.pending),
+            naming=dict(self._knowledge.naming),
+            balanced=dict(self._knowledge.balanced),
             busy=self._busy(),
             sightings=dict(self._knowledge.sightings),
             storms=self._knowledge.storms,
@@ -190,6 +193,8 @@ class Reconciler:
         if isinstance(decision, Assign):
             key = (decision.target.key[0], decision.assignment.boot_id)
             self._knowledge.pending[decision.target.uid] = key
+        if isinstance(decision, NameSuccessor) and decision.successor is not None:
+            self._knowledge.naming[decision.target.uid] = (decision.target.key[0], decision.successor.boot_id)
         self._under_way[decision.slot] = asyncio.create_task(self._carry_out(decision))
 
     async def _carry_out(self, decision: Decision) -> None:
@@ -219,6 +224,8 @@ class Reconciler:
             self._metrics.decisions.labels(name, outcome).inc()
             if isinstance(decision, Assign):
                 self._knowledge.pending.pop(decision.target.uid, None)
+            if isinstance(decision, NameSuccessor):
+                self._knowledge.naming.pop(decision.target.uid, None)
             del self._under_way[decision.slot]
             self._wake.set()
 

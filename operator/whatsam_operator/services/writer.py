@@ -22,7 +22,9 @@ from whatsam_operator.planning.decisions import (
     DeleteLease,
     DestroyExpiredState,
     Finalize,
+    ForgetMigration,
     LookUpState,
+    NameSuccessor,
     RecordTakeover,
     RevokeLease,
     SetDeletionCost,
@@ -32,6 +34,8 @@ from whatsam_operator.planning.decisions import (
     Story,
     Tell,
 )
+from whatsam_operator.planning.moving import MoveReason
+from whatsam_operator.planning.rebalancing import DAY
 from whatsam_operator.planning.snapshot import BootKey, Key
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
@@ -42,6 +46,8 @@ from whatsam_operator.services.remains import RemainsService
 from whatsam_operator.storage.kube import Kube
 
 Json = dict[str, Any]
+REMEMBERED_MOVES: Final = 8
+"""Times of a session's last moves for the sake of balance: more than may come in a day."""
 REMEMBERED_BOOTS: Final = 10_000
 _KINDS = {"session": SESSIONS, "pool": POOLS, "pod": PODS}
 
@@ -93,6 +99,13 @@ class Writer:
                 self._echo(SESSIONS, stored)
             case LookUpState():
                 await self._remains.look_up(decision)
+            case NameSuccessor():
+                await self._name_successor(decision)
+            case ForgetMigration():
+                forgotten = (names.ANNOTATION_MIGRATE_TO, None)
+                target, version = decision.target, decision.resource_version
+                stored = await self._kube.annotate(SESSIONS, target.key, version, target.uid, forgotten)
+                self._echo(SESSIONS, stored)
             case AdoptState():
                 await self._remains.adopt(decision)
             case DestroyExpiredState():
@@ -160,6 +173,21 @@ class Writer:
         stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
         self._echo(SESSIONS, stored)
         self._metrics.assignments.labels(decision.taken_from.value).inc()
+
+    async def _name_successor(self, decision: NameSuccessor) -> None:
+        successor = decision.successor
+        # A merge patch keeps what it does not name: the word of the one before must go.
+        status: Json = {"next": None if successor is None else {"preparedAt": None, **successor.to_wire()}}
+        stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
+        if successor is not None and successor.reason == MoveReason.REBALANCE:
+            self._remember_balanced(decision.target.key)
+        self._echo(SESSIONS, stored)
+
+    def _remember_balanced(self, key: Key) -> None:
+        balanced, now = self._knowledge.balanced, self._clock().steady
+        for other in [other for other, moves in balanced.items() if now - moves[-1] >= DAY]:
+            del balanced[other]
+        balanced[key] = (*balanced.get(key, ())[-REMEMBERED_MOVES:], now)
 
     async def _set_status(self, decision: SetStatus) -> None:
         if decision.previous is not None:

@@ -59,8 +59,10 @@ class Kube:
         metadata = {"resourceVersion": version, "finalizers": list(finalizers)}
         return await self._patch(kind, key, {"metadata": metadata})
 
-    async def annotate(self, kind: Kind, key: Key, version: str | None, uid: str, annotation: tuple[str, str]) -> Json:
-        """Set one annotation; with `version` only if the object is still at it."""
+    async def annotate(
+        self, kind: Kind, key: Key, version: str | None, uid: str, annotation: tuple[str, str | None]
+    ) -> Json:
+        """Set one annotation (None: remove it); with `version` only if the object is still at it."""
         metadata: Json = {"uid": uid, "annotations": {annotation[0]: annotation[1]}}
         if version is not None:
             metadata["resourceVersion"] = version

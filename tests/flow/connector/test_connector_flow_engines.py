@@ -438,3 +438,35 @@ def test_a_closed_pool_keeps_no_spare() -> None:
             assert [process.pid for process in one.processes if not process.exited.done()] == [one.where()["a"]]
 
     run(story())
+
+
+def test_a_planned_move_finds_a_process_ready_and_waits_for_no_stranger() -> None:
+    async def story() -> None:
+        async with world() as one:
+            one.pool.announce("stranger", comes=True)
+            assert await one.pool.warm("a")
+            assert await one.pool.warm("b")
+            assert len(one.processes) == 1
+            began = asyncio.get_running_loop().time()
+            one.run("a")
+            one.run("b")
+            await one.connected("a", "b")
+            assert asyncio.get_running_loop().time() - began < 0.8  # 0.5 of it is the connecting
+            assert set(one.where().values()) == {one.processes[0].pid}
+            assert len(one.processes) == 1
+
+    run(story())
+
+
+def test_a_process_that_waited_in_vain_ends() -> None:
+    async def story() -> None:
+        async with world() as one:
+            assert await one.pool.warm("a")
+            assert await one.pool.warm("b")
+            one.pool.cool("a")
+            await asyncio.sleep(1)
+            assert not one.processes[0].exited.done()
+            one.pool.cool("b")
+            await until(one.processes[0].exited.done)
+
+    run(story())

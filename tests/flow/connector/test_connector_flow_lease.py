@@ -7,6 +7,7 @@ import pytest
 from connector_rig import UID, Rig, connector
 from connector_virtual import run, until
 
+from whatsam_connector.assignments.leaving import Patience
 from whatsam_connector.lease.keeper import KeeperEnd
 from whatsam_connector.supervision import ExitReason
 from whatsam_core.lease import LeaseState
@@ -142,7 +143,7 @@ def test_draining_and_release_are_told_in_the_lease(tmp_path: Path) -> None:
         async with connector(tmp_path) as rig:
             await rig.known_session()
             rig.keeper.drain()
-            await rig.worker.hand_over()
+            await rig.worker.hand_over(Patience(named=0.0, last_call=30.0))
             assert await rig.keeper.release(5.0)
             assert await rig.keeping is KeeperEnd.RELEASED
             assert LeaseState.DRAINING in rig.leases.writes

@@ -8,6 +8,7 @@ from connector_fakes import JID
 from connector_rig import UID, Rig, connector
 from connector_virtual import START, run, until
 
+from whatsam_connector.assignments.leaving import Patience
 from whatsam_connector.errors import ProxyUnusable
 from whatsam_connector.sessions import inputs
 from whatsam_connector.sessions.inputs import StopReason
@@ -300,7 +301,7 @@ def test_draining_hands_everything_over_in_parallel(tmp_path: Path) -> None:
             rig.sessions.put("s2")
             await rig.engine(2)
             started = asyncio.get_running_loop().time()
-            await rig.worker.hand_over()
+            await rig.worker.hand_over(Patience(named=0.0, last_call=30.0))
             assert asyncio.get_running_loop().time() - started < 10
             for name in ("s1", "s2"):
                 assert rig.sessions.session(name).status.handover is not None

@@ -220,3 +220,73 @@ async def test_a_file_that_lost_its_device_never_replaces_the_stored_state(
     assert back.outcome is PrepareOutcome.RESTORED
     assert back.repair is not None
     assert back.jid == rig.JID
+
+
+# --- a successor ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_successor_starts_from_what_was_handed_over_after_its_preparation(
+    keepers: Keepers, name: str, store: ObjectStore
+) -> None:
+    first, who = keepers("a"), rig.identity(name)
+    await first.start()
+    prepared = await first.prepare(who, epoch=1, boot="bootaaaaaa", jid=None, handover=None)
+    assert prepared.database is not None
+    await first.track(who.uid)
+    rig.create(prepared.database)
+    await first.flush(who.uid, 60)
+    second = keepers("b")
+    await second.start()
+    before = await keys(store, name)
+    rehearsed = await second.rehearse(who, epoch=2, boot="bootbbbbbb", jid=rig.JID)
+    assert rehearsed.ready
+    assert await keys(store, name) == before, "a rehearsal claims nothing"
+
+    rig.change(prepared.database)  # the holder works on
+    handover = await first.release(who.uid, 60)
+    moved = await second.prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=handover)
+    assert moved.outcome is PrepareOutcome.RESTORED
+    assert moved.repair is None, "exactly what was handed over"
+    assert moved.database is not None
+    assert rig.counter(moved.database) == 1
+
+
+async def test_what_a_rehearsal_has_read_is_not_read_again(keepers: Keepers, name: str, tmp_path: Path) -> None:
+    first, who = keepers("a"), rig.identity(name)
+    await first.start()
+    prepared = await first.prepare(who, epoch=1, boot="bootaaaaaa", jid=None, handover=None)
+    assert prepared.database is not None
+    await first.track(who.uid)
+    rig.create(prepared.database)
+    await first.flush(who.uid, 60)
+    second = keepers("b")
+    await second.start()
+    assert (await second.rehearse(who, epoch=2, boot="bootbbbbbb", jid=rig.JID)).ready
+    shelf = tmp_path / "b" / "prepared" / who.uid
+    kept = list(shelf.iterdir())
+    assert len(kept) == 1
+    handover = await first.release(who.uid, 60)
+    kept[0].write_bytes(kept[0].read_bytes()[:-7])  # a torn copy is not taken for the store's word
+    moved = await second.prepare(who, epoch=2, boot="bootbbbbbb", jid=rig.JID, handover=handover)
+    assert (moved.outcome, moved.repair) == (PrepareOutcome.RESTORED, None)
+    assert not shelf.exists()
+
+
+async def test_a_holder_keeps_what_is_damaged_in_the_store(keepers: Keepers, name: str, store: ObjectStore) -> None:
+    first, who = keepers("a"), rig.identity(name)
+    await first.start()
+    prepared = await first.prepare(who, epoch=1, boot="bootaaaaaa", jid=None, handover=None)
+    assert prepared.database is not None
+    await first.track(who.uid)
+    rig.create(prepared.database)
+    await first.flush(who.uid, 60)
+    rig.change(prepared.database)
+    await first.flush(who.uid, 60)
+    newest = bases_of(await keys(store, name))[0].key
+    sealed = await store.get(newest)
+    await store.put(newest, sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    second = keepers("b")
+    await second.start()
+    rehearsed = await second.rehearse(who, epoch=2, boot="bootbbbbbb", jid=rig.JID)
+    assert rehearsed.outcome is PrepareOutcome.DAMAGED
+    assert not rehearsed.ready

@@ -126,6 +126,12 @@ class ApiServer:
             return
         self._gone(kind, key)
 
+    def terminate(self, kind: Kind, key: tuple[str, str]) -> None:
+        """A pod is to end: its object stays until the kubelet says that it has."""
+        old = self.get(kind, key)
+        old["metadata"]["deletionTimestamp"] = stamp()
+        self._store("delete", kind, key, old)
+
     def _changed(self, verb: str, kind: Kind, key: tuple[str, str], old: Json, new: Json) -> Json:
         if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers"):
             self.writes.append((verb, kind, key))

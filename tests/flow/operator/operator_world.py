@@ -17,7 +17,17 @@ from prometheus_client import CollectorRegistry
 
 from whatsam_core import names
 from whatsam_core.lease import LeaseRecord, LeaseState, LeaseTimings, lease_name
-from whatsam_core.storage.cluster import LEASES, PODS, POOLS, SESSIONS, Cluster, ClusterError, Conflict, NotFound
+from whatsam_core.storage.cluster import (
+    DEPLOYMENTS,
+    LEASES,
+    PODS,
+    POOLS,
+    SESSIONS,
+    Cluster,
+    ClusterError,
+    Conflict,
+    NotFound,
+)
 from whatsam_core.storage.objects import ObjectStore
 from whatsam_operator.errors import NotLeader
 from whatsam_operator.factory import Context, make_term
@@ -60,6 +70,12 @@ class Witness:
         self.running[session] = boot
         self.history.append((asyncio.get_running_loop().time(), "start", session, boot))
 
+    def gaps(self, session: str) -> list[float]:
+        """How long nobody ran the session, each time."""
+        ends = [at for at, what, name, _ in self.history if name == session and what == "stop"]
+        starts = [at for at, what, name, _ in self.history if name == session and what == "start"]
+        return [start - end for end, start in zip(ends, starts[1:], strict=False)]
+
     def stopped(self, session: str, boot: str) -> None:
         if self.running.get(session) == boot:
             del self.running[session]
@@ -79,6 +95,11 @@ class Boot:
     frozen: bool = False
     held: dict[str, int] = field(default_factory=dict)
     """Session name to epoch."""
+    slow: float = 0.3
+    """Seconds that it needs to prepare itself for a session of another boot."""
+    preparing: set[str] = field(default_factory=set)
+    ended: set[tuple[str, int]] = field(default_factory=set)
+    """Sessions and epochs that it has handed over: they never start again."""
     state: LeaseState = LeaseState.ACTIVE
 
     async def live(self) -> None:
@@ -103,16 +124,22 @@ class Boot:
         finally:
             fence.cancel()
 
-    async def drain(self) -> None:
-        """SIGTERM: hand everything over, release, end."""
+    async def drain(self, patience: float = 15.0, last_call: float = 40.0) -> None:
+        """SIGTERM: give each session to its successor (`_follow` does), then let go of the rest, release, end."""
         self.state = LeaseState.DRAINING
         await self._renew()
-        for name, epoch in list(self.held.items()):
-            self._stop(name)
-            await self._status(name, epoch, {"handover": {"epoch": epoch, "seq": 1, "sha256": "x"}})
-        self.state = LeaseState.RELEASED
-        await self._renew()
-        self.end()
+        began = asyncio.get_running_loop().time()
+        while self.held and not self.over:
+            waited = asyncio.get_running_loop().time() - began
+            for name, epoch in list(self.held.items()):
+                expected = self.world.status(name).get("next") is not None
+                if waited >= last_call or (waited >= patience and not expected):
+                    await self._hand_over(name, epoch)
+            await asyncio.sleep(0.2)
+        if not self.over:
+            self.state = LeaseState.RELEASED
+            await self._renew()
+            self.end()
 
     def end(self) -> None:
         """The process is gone, with its engines."""
@@ -146,7 +173,6 @@ class Boot:
         started = asyncio.get_running_loop().time()
         record = self._record()
         body = record.to_wire()
-        body["spec"].pop("acquireTime")
         old = self.world.server.objects[LEASES].get((NAMESPACE, record.name))
         if old is not None:
             body["spec"]["acquireTime"] = old["spec"]["acquireTime"]
@@ -182,7 +208,12 @@ class Boot:
             mine = status.get("assignment", {}).get("bootId") == self.boot_id
             if name in self.held and (not mine or fenced or self.held[name] != status["epoch"]):
                 self._stop(name)
-            wanted = mine and not fenced and status.get("handover", {}).get("epoch") != status["epoch"]
+            await self._moves(name, thing, fenced=fenced)
+            said = status.get("handover", {}).get("epoch") == status.get("epoch")
+            if mine and not said and (name, status["epoch"]) in self.ended:
+                await self._hand_over(name, status["epoch"])  # it could not be written before
+                continue
+            wanted = mine and not fenced and not said
             leaving = thing["spec"].get("desiredState") == "Stopped" or "deletionTimestamp" in thing["metadata"]
             if wanted and leaving:
                 await self._let_go(name, thing)
@@ -196,6 +227,36 @@ class Boot:
         for name in list(self.held):
             if (NAMESPACE, name) not in self.world.server.objects[SESSIONS]:
                 self._stop(name)
+
+    async def _moves(self, name: str, thing: Json, *, fenced: bool) -> None:
+        """Make way for a successor that is ready, or be one."""
+        status = thing.get("status", {})
+        successor = status.get("next") or {}
+        if self.held.get(name) == status.get("epoch") and "preparedAt" in successor and not fenced:
+            await self._hand_over(name, status["epoch"])
+        named = successor.get("bootId") == self.boot_id and "preparedAt" not in successor
+        if named and self.state is LeaseState.ACTIVE and not fenced and name not in self.preparing:
+            self.preparing.add(name)
+            self.world.spawn(self._prepare(name))
+
+    async def _prepare(self, name: str) -> None:
+        try:
+            await asyncio.sleep(self.slow)
+            known = await self._client.get(SESSIONS, NAMESPACE, name)
+            if self.over or self.frozen or (known["status"].get("next") or {}).get("bootId") != self.boot_id:
+                return
+            version = known["metadata"]["resourceVersion"]
+            patch = {"metadata": {"resourceVersion": version}, "status": {"next": {"preparedAt": stamp()}}}
+            await self._client.merge_patch(SESSIONS, NAMESPACE, name, patch, subresource="status")
+        except ClusterError:
+            pass  # seen again with the next look
+        finally:
+            self.preparing.discard(name)
+
+    async def _hand_over(self, name: str, epoch: int) -> None:
+        self._stop(name)
+        self.ended.add((name, epoch))
+        await self._status(name, epoch, {"handover": {"epoch": epoch, "seq": 1, "sha256": "x"}})
 
     async def _let_go(self, name: str, thing: Json) -> None:
         self._stop(name)
@@ -242,8 +303,10 @@ class Pod:
         self.boot: Boot | None = None
         self.gone = False
         self.restarts = 0
+        self.template = world.template()
         labels = {names.LABEL_POOL: "default", names.LABEL_COMPONENT: names.COMPONENT_CONNECTOR}
-        made = world.server.create(PODS, {"metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels, "annotations": self.template}
+        made = world.server.create(PODS, {"metadata": metadata})
         self.uid = made["metadata"]["uid"]
 
     def start(self) -> Boot:
@@ -273,6 +336,13 @@ class Pod:
         self.restarts += 1
         self._last = {"terminated": ended}
         self.start()
+
+    async def evict(self) -> None:
+        """An orderly end, as by a drain of its node or a rollout: the object stays until the process has ended."""
+        self.world.server.terminate(PODS, (NAMESPACE, self.name))
+        if self.boot is not None:
+            await self.boot.drain()
+        self.force_delete()
 
     def force_delete(self) -> None:
         """The object is gone; the process knows nothing of it and is killed some time later."""
@@ -313,6 +383,29 @@ class World:
         self.pods = [Pod(self, f"w{number}") for number in range(workers)]
         for pod in self.pods:
             pod.start()
+        self._stamped = False
+        self.server.watchers.append(self._stamp)
+
+    def template(self) -> dict[str, str]:
+        """The annotations that the Deployment gives to new pods now."""
+        known = self.server.objects[DEPLOYMENTS].get((NAMESPACE, "default"))
+        return {} if known is None else dict(known["spec"]["template"].get("metadata", {}).get("annotations") or {})
+
+    def _stamp(self, kind: Any, thing: Json, removed: bool) -> None:
+        """The first pods are there before their Deployment: they are made from its template all the same."""
+        if kind is not DEPLOYMENTS or removed or self._stamped:
+            return
+        self._stamped = True
+        for pod in self.pods:
+            pod.template = self.template()
+            self.server.patch(PODS, (NAMESPACE, pod.name), {"metadata": {"annotations": pod.template}}, None)
+
+    def add_pod(self, name: str) -> "Pod":
+        """What the ReplicaSet controller does."""
+        pod = Pod(self, name)
+        self.pods.append(pod)
+        pod.start()
+        return pod
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         """Run in the background, until `close`."""

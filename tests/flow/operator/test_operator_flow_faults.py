@@ -8,6 +8,7 @@ from operator_cluster import Faults, eventually
 from operator_virtual import run
 from operator_world import NAMESPACE, Operator, World
 
+from whatsam_core import names
 from whatsam_core.storage.cluster import POOLS, SESSIONS, Conflict, Unreachable
 from whatsam_core.storage.objects import ObjectStoreUnreachable
 from whatsam_operator.planning import liveness
@@ -73,7 +74,7 @@ async def story(world: World) -> None:
     await world.settled()
     world.server.delete(SESSIONS, (NAMESPACE, "keep"))
     world.server.delete(SESSIONS, (NAMESPACE, "leave"))
-    await eventually(lambda: not world.session("keep") and not world.session("leave"), 60, "both are gone")
+    await eventually(lambda: not world.session("keep") and not world.session("leave"), 180, "both are gone")
     world.add_session("keep")
     await world.settled()
     await asyncio.sleep(25)
@@ -262,7 +263,10 @@ async def chaos(seed: int) -> None:  # noqa: PLR0912 - one branch per fault
     for _ in range(20):
         await asyncio.sleep(chance.random() * 8)
         pod = chance.choice(world.pods)
-        match chance.choice(("crash", "freeze", "thaw", "operator", "outage", "stop", "start", "drain")):
+        match chance.choice(("crash", "freeze", "thaw", "operator", "outage", "stop", "start", "drain", "migrate")):
+            case "migrate":
+                wish = {"metadata": {"annotations": {names.ANNOTATION_MIGRATE_TO: pod.name}}}
+                world.server.patch(SESSIONS, (NAMESPACE, f"s{chance.randrange(12)}"), wish, None)
             case "crash":
                 world.spawn(pod.crash(restart_after=chance.random() * 4))
             case "freeze" if pod.boot is not None:

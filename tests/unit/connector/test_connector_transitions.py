@@ -45,6 +45,9 @@ FROM_OUTSIDE: list[Input] = [
     inputs.SoftFenced(),
     inputs.LeaseResumed(),
     *(inputs.Stop(reason) for reason in StopReason),
+    inputs.SuccessorReady(ready=True),
+    inputs.SuccessorReady(ready=True),
+    inputs.SuccessorReady(ready=False),
     inputs.PairingAskedAnew(),
     inputs.ProxyChanged(),
     inputs.AssignmentLost(),
@@ -193,7 +196,12 @@ def test_no_sequence_of_events_breaks_a_law(chance: Random, known: bool) -> None
     for _ in range(40):
         now += timedelta(seconds=1)
         world.happens(happened)
+        before = state
         state, wanted = step(state, happened, now, TIMINGS)
+        if before.stop is None and state.stop is StopReason.HANDED_OVER and not isinstance(happened, inputs.Stop):
+            assert before.successor or isinstance(happened, inputs.SuccessorReady), "let go for nobody"
+            stored = isinstance(happened, inputs.FlushEnded) and happened.error is None
+            assert stored or not world.alive, "let go before the store had the state"
         for effect in wanted:
             world.asked(effect, state)
         world.over = state.stage.final
@@ -308,6 +316,58 @@ def test_a_full_journal_ends_the_engine_in_order_and_is_told_as_what_it_is() -> 
 def test_nobody_is_moved_out_of_a_pairing_or_out_of_an_end() -> None:
     for state in (fresh_pairing(), drive(connected(), inputs.Stop(StopReason.STOPPED))[0]):
         assert drive(state, inputs.EngineMoves("memory")) == (state, [])
+
+
+def test_a_session_makes_way_once_the_store_has_its_state() -> None:
+    giving, wanted = drive(connected(), inputs.SuccessorReady(ready=True))
+    assert wanted == [effects.Flush()]
+    assert giving.may_send, "it works on meanwhile"
+    gone, wanted = drive(giving, inputs.FlushEnded(None), inputs.EngineGone("Clean"))
+    assert effects.EndEngine(at_once=False) in wanted
+    assert wanted[-1] == effects.Release()
+    handed, _ = drive(gone, inputs.ReleaseEnded(Handover(epoch=1, seq=7, sha256="ab")))
+    assert handed.stage is Stage.HANDED_OVER
+    assert report(handed).handover == Handover(epoch=1, seq=7, sha256="ab")
+    assert report(handed).phase is Phase.RECONNECTING
+
+
+def test_a_session_whose_state_does_not_reach_the_store_stays() -> None:
+    state, wanted = drive(connected(), inputs.SuccessorReady(ready=True), inputs.FlushEnded("the store is away"))
+    assert wanted[1:] == [effects.StartTimer(Timer.GIVE_WAY, TIMINGS.store_retry)]
+    assert state.may_send
+    state, wanted = drive(state, inputs.TimerFired(Timer.GIVE_WAY))
+    assert wanted == [effects.Flush()]
+    state, _ = drive(state, inputs.FlushEnded(None))
+    assert state.stop is StopReason.HANDED_OVER
+
+
+def test_a_session_stays_when_its_successor_is_gone_before_it_could_let_go() -> None:
+    state, _ = drive(connected(), inputs.SuccessorReady(ready=True), inputs.SuccessorReady(ready=False))
+    state, wanted = drive(state, inputs.FlushEnded(None))
+    assert wanted == []
+    assert state.may_send
+    _, wanted = drive(state, inputs.SuccessorReady(ready=True))
+    assert wanted == [effects.Flush()]
+
+
+def test_nobody_makes_way_in_the_middle_of_something() -> None:
+    for state in (
+        fresh_pairing(),
+        drive(connected(), inputs.SoftFenced())[0],
+        drive(connected(), inputs.Stop(StopReason.LOGOUT))[0],
+        SessionState(epoch=1),
+    ):
+        after, wanted = drive(state, inputs.SuccessorReady(ready=True))
+        assert wanted == []
+        assert after.stop is state.stop
+
+
+def test_a_session_that_waits_for_its_next_try_makes_way_at_once() -> None:
+    waiting, _ = drive(connected(), inputs.EngineGone("Panic"))
+    assert waiting.stage is Stage.WAITING
+    state, wanted = drive(waiting, inputs.SuccessorReady(ready=True))
+    assert state.stage is Stage.CLOSING
+    assert wanted[-1] == effects.Release() or effects.Release() in wanted
 
 
 def test_a_missing_state_never_pairs_silently() -> None:

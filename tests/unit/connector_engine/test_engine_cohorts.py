@@ -30,10 +30,22 @@ def waiting(uids: Sequence[str], since: float = 0.0, *, alone: bool = False) -> 
     return [Waiting(uid, since, alone) for uid in uids]
 
 
+def test_those_of_a_planned_move_wait_for_each_other_only() -> None:
+    moving = [Waiting("a", 0.0, alone=False, planned=True), Waiting("b", 0.1, alone=False, planned=True)]
+    strangers = waiting(["x"], 0.0)
+    early = gather([*moving, *strangers], [], 0.2, 8, TIMINGS, outlook=Outlook({"y": 0.0}, ()))
+    assert early.batches == ()
+    assert early.look_again == pytest.approx(0.1 + TIMINGS.planned_window)
+    later = gather([*moving, *strangers], [], 0.26, 8, TIMINGS, outlook=Outlook({"y": 0.0}, ()))
+    assert later.batches == (("a", "b"),)
+
+
 # --- gather -----------------------------------------------------------------------------------------------------------
 
 sessions = st.lists(
-    st.builds(Waiting, st.uuids().map(str), st.floats(0, 10), st.booleans()), max_size=40, unique_by=lambda one: one.uid
+    st.builds(Waiting, st.integers(0, 10**6).map(str), st.floats(0, 10), st.booleans(), st.booleans()),
+    max_size=40,
+    unique_by=lambda one: one.uid,
 )
 
 

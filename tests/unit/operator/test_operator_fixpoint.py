@@ -1,5 +1,7 @@
 """A plan that was carried out leaves nothing to plan: nothing is written twice."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,16 +25,18 @@ from whatsam_operator.planning.decisions import (
     Assign,
     Finalize,
     LookUpState,
+    NameSuccessor,
     RevokeLease,
     SetFinalizers,
     SetPoolStatus,
     SetStatus,
     Tell,
 )
+from whatsam_operator.planning.deployment import deployment as render
 from whatsam_operator.planning.lease_book import LeaseBook, ReadLease
 from whatsam_operator.planning.planner import plan
 from whatsam_operator.planning.snapshot import Snapshot, StateKnowledge
-from whatsam_operator.planning.views import ContainerView, Termination, read_budget, read_deployment
+from whatsam_operator.planning.views import ContainerView, Termination, read_budget, read_deployment, template_of
 
 ENDED = Termination(START.replace(minute=1), "Error", 137)
 
@@ -62,7 +66,13 @@ class Applied:
             budgets={pool.metadata.key: read_budget(self.budget)} if self.budget else {},
         )
 
-    def apply(self, decision):
+    @property
+    def template(self):
+        """Which template the pods are made from."""
+        pool = WorkerPool.from_wire(self.pool)
+        return template_of(render(pool, RENDERING, None)["spec"]["template"]["metadata"]["annotations"])
+
+    def apply(self, decision):  # noqa: PLR0912 - one branch per decision
         thing = self.sessions.get(decision.target.key[1]) if decision.target.kind == "session" else self.pool
         match decision:
             case SetFinalizers():
@@ -77,6 +87,9 @@ class Applied:
                     phase=decision.phase.value,
                     conditions=wire,
                 )
+            case NameSuccessor():
+                named = decision.successor
+                thing["status"]["next"] = None if named is None else named.to_wire()
             case SetStatus():
                 status = thing.setdefault("status", {})
                 status.update(
@@ -117,8 +130,9 @@ class Applied:
         max_size=8,
     ),
     st.integers(min_value=1, max_value=4),
+    st.booleans(),
 )
-def test_plans_come_to_rest(wishes, capacity):
+def test_plans_come_to_rest(wishes, capacity, ends):
     sessions = []
     for number, (boot, desired, deleting, finalized) in enumerate(wishes):
         made = session_object(f"s{number}", spec={"desiredState": desired})
@@ -132,9 +146,15 @@ def test_plans_come_to_rest(wishes, capacity):
     world = Applied(
         sessions,
         pool_object(spec={"replicas": 3, "sessionsPerWorker": capacity}),
-        [pod("w1"), pod("w2", container=ContainerView(terminated=ENDED)), pod("w3")],
-        [observed("b1", "w1"), observed("b2", "w2"), observed("b3", "w3", unchanged=99.0)],
+        [pod("w1", deleting=ends), pod("w2", container=ContainerView(terminated=ENDED)), pod("w3"), pod("w4")],
+        [
+            observed("b1", "w1"),
+            observed("b2", "w2"),
+            observed("b3", "w3", unchanged=99.0),
+            observed("b4", "w4"),
+        ],
     )
+    world.pods = [replace(one, template=world.template) for one in world.pods]
     rounds = 0
     while decisions := [one for one in plan(world.snapshot(), RENDERING, moment(70)) if not isinstance(one, Tell)]:
         rounds += 1
@@ -142,7 +162,10 @@ def test_plans_come_to_rest(wishes, capacity):
         for decision in decisions:
             world.apply(decision)
     alive = [one for one in world.sessions.values() if one.get("status", {}).get("assignment")]
-    assert {one["status"]["assignment"]["bootId"] for one in alive} <= {"b1"}
+    assert {one["status"]["assignment"]["bootId"] for one in alive} <= {"b1", "b4"}
+    for one in alive:
+        going = one["status"].get("next")
+        assert going is None or (ends and one["status"]["assignment"]["bootId"] == "b1" and going["bootId"] == "b4")
 
 
 def test_the_brake_leaves_time_between_two_takeovers():

@@ -10,8 +10,8 @@ from operator_kit import snapshot as make_snapshot
 
 from whatsam_core import names
 from whatsam_core.lease import LeaseState
-from whatsam_operator.planning.boots import boot_of, gather
-from whatsam_operator.planning.decisions import Assign, Finalize, RevokeLease, SetStatus, TakenFrom
+from whatsam_operator.planning.boots import boot_of, gather, successor_of
+from whatsam_operator.planning.decisions import Assign, Finalize, NameSuccessor, RevokeLease, SetStatus, TakenFrom
 from whatsam_operator.planning.holder import Hold, holding
 from whatsam_operator.planning.liveness import Verdict
 from whatsam_operator.planning.planner import plan
@@ -52,6 +52,23 @@ pods = st.builds(
 )
 
 
+successors = st.builds(
+    lambda boot, worker, ago, ready, reason: {
+        "worker": worker,
+        "podUID": f"uid-{worker}",
+        "bootId": boot,
+        "reason": reason,
+        "since": (NOW.wall - timedelta(seconds=ago)).isoformat(),
+        **({"preparedAt": NOW.wall.isoformat()} if ready else {}),
+    },
+    st.sampled_from(["b1", "b2", "b3", "b4", "b5", "b9"]),
+    st.sampled_from(["w1", "w2", "w3"]),
+    st.sampled_from([1, 29, 31]),
+    st.booleans(),
+    st.sampled_from(["Drain", "Migrate", "Rebalance"]),
+)
+
+
 @st.composite
 def sessions(draw, number):
     epoch = draw(st.integers(min_value=0, max_value=4))
@@ -63,6 +80,8 @@ def sessions(draw, number):
     status = {"epoch": epoch, "phase": draw(st.sampled_from(["Pending", "Connected", "Disconnected", "LoggedOut"]))}
     if held:
         status["assignment"] = assignment(boot, worker)
+    if held and draw(st.booleans()):
+        status["next"] = draw(successors)
     if draw(st.booleans()):
         status["handover"] = {"epoch": draw(st.integers(min_value=0, max_value=epoch)), "seq": 1, "sha256": "x"}
     if draw(st.booleans()):
@@ -75,6 +94,9 @@ def sessions(draw, number):
         condition("Connected", "False", draw(st.sampled_from(["StreamReplaced", "Starting", "Starting"]))),
     ]
     metadata = {"finalizers": [names.FINALIZER_OPERATOR]}
+    if draw(st.booleans()):
+        wish = draw(st.sampled_from(["w1", "w2", "w3", "nobody"]))
+        metadata["annotations"] = {names.ANNOTATION_MIGRATE_TO: wish}
     if draw(st.sampled_from([False, False, True])):
         metadata["deletionTimestamp"] = (START + timedelta(seconds=draw(st.sampled_from([-200, 90])))).isoformat()
     spec = {
@@ -140,10 +162,12 @@ def test_every_assignment_has_a_new_epoch_above_all_that_is_known(snapshot):
 @given(snapshots())
 def test_no_worker_gets_more_than_its_capacity_or_what_it_must_not_have(snapshot):
     boots = gather(snapshot)
-    load = Counter(boots.sessions)
+    load = Counter(boots.sessions) + Counter(boots.reserved)
     for decision in plan(snapshot, RENDERING, NOW):
         if not isinstance(decision, Assign) or decision.taken_from is TakenFrom.SAME_HOLDER:
             continue
+        if successor_of(snapshot.sessions[decision.target.key]) == (NAMESPACE, decision.assignment.boot_id):
+            continue  # its place was counted when it was named
         boot = boots.by_key[(NAMESPACE, decision.assignment.boot_id)]
         load[boot.key] += 1
         assert load[boot.key] <= LIMIT
@@ -153,6 +177,33 @@ def test_no_worker_gets_more_than_its_capacity_or_what_it_must_not_have(snapshot
         old = boot_of(snapshot.sessions[decision.target.key])
         if old in boots.by_key:
             assert not is_older(boot.lease.record, boots.by_key[old].lease.record.engine_version)
+
+
+@settings(max_examples=150, deadline=None)
+@given(snapshots())
+def test_a_successor_is_named_only_for_a_holder_that_lives_and_can_take_the_session(snapshot):
+    boots = gather(snapshot)
+    load = Counter(boots.sessions) + Counter(boots.reserved)
+    for decision in plan(snapshot, RENDERING, NOW):
+        if isinstance(decision, Assign):
+            load[(NAMESPACE, decision.assignment.boot_id)] += 1
+        if not isinstance(decision, NameSuccessor):
+            continue
+        before = snapshot.sessions[decision.target.key]
+        assert holding(before, boots).hold is Hold.HELD
+        if decision.successor is None:
+            assert before.status.next is not None
+            continue
+        boot = boots.by_key[(NAMESPACE, decision.successor.boot_id)]
+        load[boot.key] += 1
+        assert load[boot.key] <= LIMIT
+        assert boot.judgement.verdict is Verdict.ALIVE
+        assert boot.pod is not None
+        assert not boot.pod.cordoned
+        assert not boot.pod.deleting
+        assert before.status.assignment is not None
+        assert before.status.assignment.pod_uid != boot.pod.uid
+        assert decision.successor.prepared_at is None, "that is for the successor to say"
 
 
 @settings(max_examples=150, deadline=None)

@@ -142,7 +142,7 @@ def test_who_is_not_idle_or_must_not_have_sessions_gets_none(changes):
     [
         {"conditions": [condition("Connected", "False", "Connecting")]},
         {"jid": None},
-        {"next": {"worker": "x", "podUID": "x", "bootId": "x", "since": START.isoformat()}},
+        {"next": {"worker": "x", "reason": "Drain", "podUID": "x", "bootId": "x", "since": START.isoformat()}},
         {
             "conditions": [
                 condition("Connected", "True", "Connected"),
