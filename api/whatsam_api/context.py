@@ -21,6 +21,7 @@ from whatsam_api.services.newsletters import NewsletterService
 from whatsam_api.services.outgoing import OutgoingService
 from whatsam_api.services.profile import ProfileService
 from whatsam_api.services.rate_limits import RateLimits
+from whatsam_api.services.readiness import Readiness
 from whatsam_api.services.row_cleanup import RowCleanup
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.services.sessions import SessionService
@@ -98,8 +99,9 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
     users, key_rows, rows = UserStore(database), ApiKeyStore(database), MessageStore(database)
     session_store = SessionStore(cluster, settings.namespace)
     limits = LimitStore(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    readiness = Readiness(session_store.newest)
     connectors = ConnectorClient(settings.connector_token_file)
-    calls = SessionCalls(connectors, settings.call_wait_seconds)
+    calls = SessionCalls(connectors, readiness, settings.call_wait_seconds)
     keys = ApiKeyService(key_rows)
     rate_limits = RateLimits(settings, limits)
     objects, http = _objects(settings), GuardedHttp(settings.fetch_allowed_networks)
@@ -113,7 +115,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         most_bytes=settings.media_max_bytes,
         most_base64_bytes=settings.media_base64_max_bytes,
     )
-    acceptance = Acceptance(rows, connectors, settings.send_wait_seconds)
+    acceptance = Acceptance(rows, connectors, readiness, settings.send_wait_seconds)
     job_rows, erasure, upkeep, people = (
         JobStore(database),
         ErasureStore(database),

@@ -63,9 +63,9 @@ async def user_of(caller: Caller) -> Principal:
 Person = Annotated[Principal, Depends(user_of)]
 
 
-def session_of(context: ProcessContext, caller: Principal, session_id: str, scope: str) -> WhatsAppSession:
+async def session_of(context: ProcessContext, caller: Principal, session_id: str, scope: str) -> WhatsAppSession:
     """The session, if the caller owns it and his key has `scope`."""
-    session = context.sessions.find(caller, session_id)
+    session = await context.sessions.find(caller, session_id)
     if scope not in caller.scopes:
         raise Forbidden(f"this API key lacks the scope {scope!r}")
     return session
@@ -75,7 +75,7 @@ def owned_session(scope: str) -> Callable[..., Awaitable[WhatsAppSession]]:
     """A dependency: the session of the path, if the caller owns it and his key has `scope`."""
 
     async def find(session_id: str, caller: Caller, context: Context) -> WhatsAppSession:
-        return session_of(context, caller, session_id, scope)
+        return await session_of(context, caller, session_id, scope)
 
     return find
 

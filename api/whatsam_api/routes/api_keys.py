@@ -63,7 +63,7 @@ async def create(
     """A key for this session. Its secret is shown once."""
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise InvalidField("expiresAt", "give a time in the future, or none")
-    session = context.sessions.find(person, session_id)
+    session = await context.sessions.find(person, session_id)
     created = await context.keys.create(
         person.tenant,
         context.sessions.row_key(session),
@@ -77,7 +77,7 @@ async def create(
 @router.get("/sessions/{session_id}/api-keys", summary="List API keys")
 async def list_keys(session_id: str, person: Person, context: Context, _: CallerLimit) -> Success[list[KeyView]]:
     """All keys of the session, without their secrets."""
-    session = context.sessions.find(person, session_id)
+    session = await context.sessions.find(person, session_id)
     rows = await context.keys.of_session(person.tenant, context.sessions.row_key(session))
     return ok([_key(row) for row in rows])
 
@@ -85,6 +85,6 @@ async def list_keys(session_id: str, person: Person, context: Context, _: Caller
 @router.delete("/sessions/{session_id}/api-keys/{key_id}", summary="End an API key")
 async def delete(session_id: str, key_id: UUID, person: Person, context: Context, _: CallerLimit) -> Success[None]:
     """End a key at once."""
-    session = context.sessions.find(person, session_id)
+    session = await context.sessions.find(person, session_id)
     await context.keys.end(person.tenant, context.sessions.row_key(session), key_id)
     return ok(None)

@@ -163,7 +163,7 @@ async def send_by_key(
     """Send a message from the session that the API key belongs to."""
     if caller.session is None or "send" not in caller.scopes:
         raise Forbidden("use an API key with the scope 'send'; its session is the sender")
-    session = context.sessions.find(caller, caller.session.partition("/")[2])
+    session = await context.sessions.find(caller, caller.session.partition("/")[2])
     return await answer_send(request, caller, session, context, key=idempotency_key, response=response)
 
 

@@ -36,7 +36,7 @@ class _DirectSend:
         request = Request(scope, receive)
         context: ProcessContext = scope["app"].state.context
         caller = await context.identity.authenticate(credential_of(request))
-        session = session_of(context, caller, scope["path_params"]["session_id"], "send")
+        session = await session_of(context, caller, scope["path_params"]["session_id"], "send")
         response = Response(media_type="application/json")
         sent = await answer_send(request, caller, session, context, key=_key(request), response=response)
         response.body = _ANSWER.dump_json(sent, by_alias=True)

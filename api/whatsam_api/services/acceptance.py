@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from whatsam_api.errors import IdempotencyConflict, SessionNotReady, Unavailable
+from whatsam_api.errors import IdempotencyConflict, Unavailable
 from whatsam_api.models.messages import MessageRow
-from whatsam_api.policies.readiness import hopeless
+from whatsam_api.services.readiness import Readiness
 from whatsam_api.storage.connectors import ConnectorClient, Told, Wake
 from whatsam_api.storage.messages import MessageStore
 from whatsam_core.message_ids import new_message_id
@@ -29,11 +29,16 @@ class Outcome:
 class Acceptance:
     """Writes outgoing rows of sessions that the caller was found to own."""
 
-    def __init__(self, messages: MessageStore, connectors: ConnectorClient, wait: float) -> None:
+    def __init__(self, messages: MessageStore, connectors: ConnectorClient, readiness: Readiness, wait: float) -> None:
         """`wait`: seconds for which a call waits for its message's outcome."""
         self._messages = messages
         self._connectors = connectors
+        self._readiness = readiness
         self._wait = wait
+
+    async def require_ready(self, session: WhatsAppSession) -> WhatsAppSession:
+        """The session as it is known now. Raises `SessionNotReady` when nothing could ever be sent as things are."""
+        return await self._readiness.require(session)
 
     async def repeated(self, session: WhatsAppSession, key: str, fingerprint: str) -> Outcome | None:
         """What became of an earlier call with this Idempotency-Key; None: there was none.
@@ -94,13 +99,6 @@ class Acceptance:
 def row_key(session: WhatsAppSession) -> str:
     """What the session is called in rows."""
     return f"{session.metadata.namespace}/{session.metadata.name}"
-
-
-def refuse_hopeless(session: WhatsAppSession) -> None:
-    """Raise `SessionNotReady` when nothing could ever be sent as things are."""
-    why = hopeless(session)
-    if why is not None:
-        raise SessionNotReady(why)
 
 
 def _refuse_other(row: MessageRow, fingerprint: str) -> None:

@@ -29,7 +29,7 @@ from whatsam_api.models.sending import (
 )
 from whatsam_api.policies.recipients import recipient
 from whatsam_api.policies.row_names import is_row_id
-from whatsam_api.services.acceptance import Acceptance, Outcome, refuse_hopeless, row_key
+from whatsam_api.services.acceptance import Acceptance, Outcome, row_key
 from whatsam_api.services.identity import Principal
 from whatsam_api.services.link_previews import LinkPreviews
 from whatsam_api.services.media_intake import Incoming, MediaIntake
@@ -212,7 +212,7 @@ class OutgoingService:
             first = await self._acceptance.repeated(wish.session, wish.key, fingerprint)
             if first is not None:
                 return Sent(first, None)
-        refuse_hopeless(wish.session)
+        session = await self._acceptance.require_ready(wish.session)
         wish.refuse()
         allowance = await self._limits.messages(wish.caller)
         if allowance is not None and not allowance.allowed:
@@ -223,7 +223,7 @@ class OutgoingService:
             body["fingerprint"] = fingerprint
         secret = body.get("poll", {}).get("secret")
         outcome = await self._acceptance.accept(
-            wish.session,
+            session,
             chat=wish.chat,
             kind=wish.kind,
             body=body,

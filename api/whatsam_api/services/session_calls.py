@@ -25,7 +25,7 @@ from whatsam_api.errors import (
     WhatsAppRefused,
     WhatsAppUnacceptable,
 )
-from whatsam_api.policies.readiness import hopeless
+from whatsam_api.services.readiness import Readiness
 from whatsam_api.storage.connectors import Answered, CallFailure, ConnectorClient, NotDone
 from whatsam_core.resources import WhatsAppSession
 
@@ -52,15 +52,14 @@ _REFUSALS: dict[str, type[WhatsAppRefused]] = {
 class SessionCalls:
     """Calls of sessions that the caller was found to own."""
 
-    def __init__(self, connectors: ConnectorClient, wait: float) -> None:
+    def __init__(self, connectors: ConnectorClient, readiness: Readiness, wait: float) -> None:
         self._connectors = connectors
+        self._readiness = readiness
         self._wait = wait
 
     async def ask(self, session: WhatsAppSession, method: str, shape: type[Shape], **arguments: Any) -> Shape:
         """Call `method` and return its answer as a `shape`. Raises `ApiError`, never anything else."""
-        why = hopeless(session)
-        if why is not None:
-            raise SessionNotReady(why)
+        session = await self._readiness.require(session)
         outcome = await self._connectors.call(session, method, arguments, self._wait)
         if isinstance(outcome, Answered):
             return _parsed(shape, outcome.value)

@@ -46,16 +46,25 @@ class SessionService:
         self._locks = locks
         self._keys = keys
 
-    def find(self, principal: Principal, session_id: str) -> WhatsAppSession:
-        """The session, from the cache. Raises `SessionNotFound`."""
+    async def find(self, principal: Principal, session_id: str) -> WhatsAppSession:
+        """The session, from the cache where it is the caller's, else from the API server. Raises `SessionNotFound`.
+
+        A session that another replica made a moment ago is found. One that is somebody else's takes as long to be
+        refused as one that is not there.
+        """
         if not self._store.synced.is_set():
             raise Unavailable("the API is starting; try again")
         session = self._store.cached(session_id)
-        if session is None or session.spec.tenant != principal.tenant:
-            raise SessionNotFound(session_id)
-        if principal.session is not None and principal.session != self.row_key(session):
+        if session is None or not self._is_of(principal, session):
+            session = await self._store.newest(session_id)
+        if session is None or not self._is_of(principal, session):
             raise SessionNotFound(session_id)
         return session
+
+    def _is_of(self, principal: Principal, session: WhatsAppSession) -> bool:
+        if session.spec.tenant != principal.tenant:
+            return False
+        return principal.session is None or principal.session == self.row_key(session)
 
     def row_key(self, session: WhatsAppSession) -> str:
         """`<namespace>/<name>`: what the session's rows are filed under."""
@@ -102,7 +111,7 @@ class SessionService:
 
     async def connect(self, principal: Principal, session_id: str) -> WhatsAppSession:
         """Ask for the session to run. Raises `LimitReached`."""
-        session = self.find(principal, session_id)
+        session = await self.find(principal, session_id)
         if session.metadata.deleting:
             raise SessionNotReady("the session is being deleted")
         if session.spec.desired_state is DesiredState.RUNNING:
@@ -113,11 +122,11 @@ class SessionService:
 
     async def disconnect(self, principal: Principal, session_id: str) -> WhatsAppSession:
         """Ask for the session to stop; the device stays paired."""
-        return await self._desire(self.find(principal, session_id), DesiredState.STOPPED)
+        return await self._desire(await self.find(principal, session_id), DesiredState.STOPPED)
 
     async def delete(self, principal: Principal, session_id: str) -> WhatsAppSession:
         """Delete the session; its device is logged out and its state destroyed."""
-        session = self.find(principal, session_id)
+        session = await self.find(principal, session_id)
         if session.metadata.deleting:
             return session
         session = await self._store.patch(session, {"spec": {"deletionPolicy": DeletionPolicy.LOGOUT.value}})

@@ -34,6 +34,9 @@ log = get_logger()
 
 Listener = Callable[[WhatsAppSession], None]
 
+LOOK_AGAIN = 3.0
+"""Seconds for which a refusal may wait for the API server to say whether it is still true."""
+
 
 class SessionStore:
     """The sessions of one namespace."""
@@ -45,7 +48,7 @@ class SessionStore:
         self._changed = asyncio.Condition()
         self._listeners: list[Listener] = []
         self._horizon = 0
-        """How far the watch has come: what an own write answers from before this is old news."""
+        """How far the watch has come: an answer of the API server from before this is old news."""
         self.watching = False
         """Whether changes arrive now; the cache is as good as the last one that came."""
         self.synced = asyncio.Event()
@@ -105,6 +108,18 @@ class SessionStore:
         async with _translated(name):
             return WhatsAppSession.from_wire(await self._cluster.get(SESSIONS, self._namespace, name))
 
+    async def newest(self, name: str) -> WhatsAppSession | None:
+        """The session as the API server has it now; the cache learns it too. While that is away, what the cache has."""
+        try:
+            async with _translated(name):
+                item = await self._cluster.get(SESSIONS, self._namespace, name, timeout=LOOK_AGAIN)
+        except SessionNotFound:
+            return None
+        except ApiError:
+            return self._cache.get(name)
+        await self._learn(item)
+        return self._cache.get(name)
+
     async def wait_for(
         self, name: str, ready: Callable[[WhatsAppSession | None], bool], timeout: float
     ) -> WhatsAppSession | None:
@@ -126,7 +141,7 @@ class SessionStore:
         }
         async with _translated(name):
             created = await self._cluster.create(SESSIONS, self._namespace, body)
-        await self._wrote(created)
+        await self._learn(created)
         return WhatsAppSession.from_wire(created)
 
     async def patch(self, session: WhatsAppSession, patch: dict[str, Any], *, exact: bool = False) -> WhatsAppSession:
@@ -141,7 +156,7 @@ class SessionStore:
             changed = await self._cluster.merge_patch(
                 SESSIONS, self._namespace, session.metadata.name, {**patch, "metadata": metadata}
             )
-        await self._wrote(changed)
+        await self._learn(changed)
         return WhatsAppSession.from_wire(changed)
 
     async def delete(self, session: WhatsAppSession) -> None:
@@ -150,8 +165,8 @@ class SessionStore:
             async with _translated(session.metadata.name):
                 await self._cluster.delete(SESSIONS, self._namespace, session.metadata.name, uid=session.metadata.uid)
 
-    async def _wrote(self, item: dict[str, Any]) -> None:
-        """Take the answer to an own write, unless the watch has told what came after it (even a deletion)."""
+    async def _learn(self, item: dict[str, Any]) -> None:
+        """Take an answer of the API server, unless the watch has told what came after it (even a deletion)."""
         gone = item["metadata"].get("deletionTimestamp") and not item["metadata"].get("finalizers")
         if not gone and _version(item) > self._horizon:
             self._take(item)

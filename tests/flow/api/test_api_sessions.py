@@ -75,6 +75,31 @@ async def test_connect_that_another_replica_carried_out_is_not_counted_against_i
     assert (await same.post(f"/api/v1/sessions/{name}/connect")).status_code == 200
 
 
+async def test_nothing_is_refused_because_a_watch_is_behind(api: Instance, rig: Rig) -> None:
+    tenant = await api.register()
+    unpaired, _ = await rig.session(tenant)
+    assert (await tenant.client.post(f"/api/v1/sessions/{unpaired}/connect")).status_code == 200
+    other = await rig.replica()
+    same = other.client(authorization=tenant.client.headers["authorization"])
+    rig.cluster.watch_lags = True
+    rig.hold(unpaired)
+    body = {"to": "491511000002", "message": "hello"}
+    sent = await tenant.client.post(f"/api/v1/sessions/{unpaired}/send", json=body)
+    assert sent.status_code in {200, 202}, sent.text
+    made, _ = await rig.session(tenant)
+    assert (await same.get(f"/api/v1/sessions/{made}")).status_code == 200
+
+
+async def test_a_refusal_stays_one_while_the_cluster_is_away(api: Instance, rig: Rig) -> None:
+    tenant = await api.register()
+    name, _ = await rig.session(tenant)
+    rig.cluster.go_away()
+    body = {"to": "491511000002", "message": "hello"}
+    refused = await tenant.client.post(f"/api/v1/sessions/{name}/send", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "SESSION_NOT_READY")
+    assert (await tenant.client.get("/api/v1/sessions/not-there")).status_code == 404
+
+
 async def test_a_tenant_that_asks_without_end_does_not_use_up_the_database(rig: Rig) -> None:
     api = await rig.replica(database_pool_size=2)
     greedy, other = await api.register(), await api.register()

@@ -23,6 +23,7 @@ from whatsam_api.models.limits import Allowance
 from whatsam_api.services.directory import DirectoryService
 from whatsam_api.services.groups import GroupService
 from whatsam_api.services.profile import ProfileService
+from whatsam_api.services.readiness import Readiness
 from whatsam_api.services.session_calls import SessionCalls
 from whatsam_api.storage.connectors import ConnectorClient
 from whatsam_connector.errors import TokenRefused
@@ -117,7 +118,11 @@ async def door(rig: Rig, new_number: Callable[[], str], tmp_path: Path) -> Async
     token = tmp_path / "token"
     token.write_text(TOKEN)
     connectors = ConnectorClient(token)
-    session_calls = SessionCalls(connectors, LIMIT_SECONDS / 3)
+
+    async def known(_name: str) -> WhatsAppSession:
+        return session
+
+    session_calls = SessionCalls(connectors, Readiness(known), LIMIT_SECONDS / 3)
     api = create_app(lambda _: nullcontext())
     api.state.context = _context(session, session_calls)
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
@@ -138,7 +143,7 @@ def _context(session: WhatsAppSession, calls: SessionCalls) -> Any:
     async def allowed(*_: object) -> Allowance:
         return Allowance(allowed=True, limit=9, remaining=9, reset=0)
 
-    def find(_caller: object, _name: str) -> WhatsAppSession:
+    async def find(_caller: object, _name: str) -> WhatsAppSession:
         return session
 
     return SimpleNamespace(
