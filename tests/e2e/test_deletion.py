@@ -19,6 +19,15 @@ from whatsam_simulator.client import SimulatorClient
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
+def unknown_in_rest(fleet: Fleet, name: str) -> bool:
+    """Whether the API, which follows by a watch of its own, refuses the session as one that is not there."""
+    try:
+        fleet.rest.messages(name)
+    except CallRefused as refused:
+        return "SESSION_NOT_FOUND" in str(refused)
+    return False
+
+
 def test_delete_over_rest_logs_out_and_destroys(
     single: Fleet, running: RunningCluster, simulator: SimulatorClient
 ) -> None:
@@ -32,8 +41,7 @@ def test_delete_over_rest_logs_out_and_destroys(
     single.watch.wait_gone(name, 60)
     eventually(lambda: member.phone not in linked_phones(simulator), 10, "the device is unlinked at WhatsApp")
     assert bucket.keys_of(name) == []
-    with pytest.raises(CallRefused, match="SESSION_NOT_FOUND"):
-        single.rest.messages(name)
+    eventually(lambda: unknown_in_rest(single, name), 15, "REST knows it no more")
     assert_clean_journal(simulator)
 
 

@@ -57,7 +57,7 @@ def test_the_holder_cannot_assign(fleet: Fleet, running: RunningCluster) -> None
     forbidden: list[dict[str, object]] = [
         {"epoch": 99},
         {"assignment": None},
-        {"next": {"worker": "w", "podUID": "u", "bootId": "b"}},
+        {"next": {"worker": "w", "podUID": "u", "bootId": "b", "since": "2026-01-01T00:00:00Z", "reason": "Migrate"}},
     ]
     for change in forbidden:
         answer = patch_status(running, name, token, change)

@@ -36,6 +36,7 @@ def session_id(customer: WhatsamClient, simulator: SimulatorClient, watch: Sessi
     code = customer.call("POST", f"/sessions/{name}/pairing-code", {"phoneNumber": PHONE})["pairingCode"]
     simulator.enter_pairing_code(PHONE, code)
     watch.wait_phase([name], Phase.CONNECTED, 30)
+    customer.wait_connected([name])
     return name
 
 
@@ -106,4 +107,6 @@ def test_disconnect_keeps_the_device_and_connect_goes_on(
 def test_delete_ends_it(customer: WhatsamClient, session_id: str, watch: SessionWatch) -> None:
     customer.call("DELETE", f"/sessions/{session_id}")
     watch.wait_gone(session_id, 60)
-    assert session_id not in {session["sessionId"] for session in customer.sessions()}
+    eventually(
+        lambda: session_id not in {session["sessionId"] for session in customer.sessions()}, 15, "it is gone in REST"
+    )

@@ -79,11 +79,12 @@ class Fleet:
             self.simulator.scan(member.phone, code)
 
     def pair(self, pairing_timeout: float = 30.0, connect_timeout: float = 30.0) -> None:
-        """Apply, wait for the QR codes, scan, wait for Connected."""
+        """Apply, wait for the QR codes, scan, wait for Connected, in REST too."""
         self.apply()
         self.watch.wait_phase(self.names, Phase.PAIRING, pairing_timeout)
         self.scan()
         self.watch.wait_phase(self.names, Phase.CONNECTED, connect_timeout)
+        self.rest.wait_connected(self.names)
 
     def state(self, name: str) -> WhatsAppSession:
         """The session as last seen."""

@@ -2,12 +2,14 @@
 
 import secrets
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from whatsam_local.driver.errors import CallFailed, CallRefused
+from whatsam_local.driver.eventually import eventually
 
 TIMEOUT = 40.0
 """Seconds for one call; a send may wait for its holder."""
@@ -66,6 +68,13 @@ class WhatsamClient:
     def session(self, session_id: str) -> dict[str, Any]:
         """One session."""
         return self.call("GET", f"/sessions/{session_id}")
+
+    def wait_connected(self, session_ids: Iterable[str], timeout: float = 15.0) -> None:
+        """Wait until the API shows these sessions connected. It follows them by a watch of its own."""
+        for name in session_ids:
+            eventually(
+                lambda name=name: self.session(name)["status"] == "connected", timeout, f"{name} connected in REST"
+            )
 
     def qr(self, session_id: str) -> str | None:
         """The text of the QR code, when one is shown."""
