@@ -60,7 +60,7 @@ class HistoryStore:
         rows: list[MessageRow] = []
         searched, now = wanted.words is not None, datetime.now(UTC)
         times = list(stretches(now, wanted.since, wanted.until, before.at if before else None, short=searched))
-        if wanted.words is None and len(times) > 1:
+        if not searched and len(times) > 1:
             times = [times[0], (times[-1][0], times[0][0])]
         for number, (since, until) in enumerate(times):
             stretch = replace(wanted, since=since, until=until)
