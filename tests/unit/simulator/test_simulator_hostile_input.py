@@ -10,8 +10,8 @@ from contextlib import suppress
 import aiohttp
 import pytest
 from simulator_raw_client import PROLOGUE, framed
+from simulator_running import Running
 
-from conftest import Running
 from whatsam_simulator.contacts.compose import compose_text
 from whatsam_simulator.crypto.device_identity import DEVICE_PROOF
 from whatsam_simulator.crypto.keys import KeyPair
