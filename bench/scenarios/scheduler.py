@@ -20,6 +20,7 @@ from whatsam_operator.planning.boots import gather
 from whatsam_operator.planning.decisions import Assign, SetStatus
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.explaining import explain
+from whatsam_operator.planning.placement import Floor
 from whatsam_operator.planning.planner import plan, sightings
 from whatsam_operator.planning.rebalancing import moves
 from whatsam_operator.planning.snapshot import BootKey, Moment, ObservedLease, Snapshot
@@ -75,7 +76,8 @@ def turn(snapshot: Snapshot) -> list[Any]:
 
 def balance(snapshot: Snapshot) -> list[Any]:
     """One round of rebalancing."""
-    return moves(snapshot, gather(snapshot), snapshot.pools[(NAMESPACE, POOL)], NOW, {})
+    boots = gather(snapshot)
+    return moves(snapshot, boots, Floor(snapshot, boots, NOW.wall), snapshot.pools[(NAMESPACE, POOL)], NOW)
 
 
 def cpu(work: Callable[[], object], rounds: int = ROUNDS) -> list[float]:

@@ -77,7 +77,7 @@ class Advice:
 def use_of(snapshot: Snapshot, boots: Boots, pool: WorkerPool) -> Use:
     """What the snapshot shows of the pool."""
     key = pool.metadata.key
-    present = [boot for boot in boots.of_pool(key) if not boot.judgement.verdict.gone]
+    present = boots.present(key)
     alive = [boot for boot in present if _counts(boot)]
     wanted = [
         session

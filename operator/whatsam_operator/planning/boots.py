@@ -64,6 +64,10 @@ class Boots:
         mine = [boot for boot in self.by_key.values() if boot.pool == pool]
         return sorted(mine, key=lambda boot: (boot.lease.record.pod_name, boot.lease.record.boot_id))
 
+    def present(self, pool: Key) -> list[Boot]:
+        """Of those, the ones that are not known to be gone."""
+        return [boot for boot in self.of_pool(pool) if not boot.judgement.verdict.gone]
+
 
 def boot_of(session: WhatsAppSession) -> BootKey | None:
     """The boot that a session is assigned to."""

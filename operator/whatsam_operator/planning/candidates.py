@@ -127,9 +127,7 @@ def candidates(
     by_node: dict[str, NodeLoad] = {}
     by_egress: dict[str, EgressLoad] = {}
     found: list[Candidate] = []
-    for boot in boots.of_pool(pool.metadata.key):
-        if boot.judgement.verdict.gone:
-            continue
+    for boot in boots.present(pool.metadata.key):
         name = boot.pod.node if boot.pod is not None else ""
         # Without a node, a worker is a node of its own.
         load = by_node.setdefault(name or f"/{boot.key[1]}", NodeLoad())

@@ -151,7 +151,7 @@ def explain(
         if key in of_session or views or key in asked:
             sessions.append(_session(session, holding(session, boots), of_session.get(key, []), views))
     pools = tuple(
-        _pool(pool, snapshot, boots, now, of_pool.get(key, [])) for key, pool in sorted(snapshot.pools.items())
+        _pool(pool, snapshot, fresh, now, of_pool.get(key, [])) for key, pool in sorted(snapshot.pools.items())
     )
     return Explanation(pools, tuple(sessions), len(snapshot.sessions) - len(of_session), tuple(notes))
 
@@ -281,9 +281,9 @@ def _if_it_had_to(floor: Floor, boots: Boots, session: WhatsAppSession) -> tuple
     return tuple(look(hall, one, ask) for one in hall.candidates)
 
 
-def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine: Sequence[made.Decision]) -> PoolPlan:
-    key = pool.metadata.key
-    present = [boot for boot in boots.of_pool(key) if not boot.judgement.verdict.gone]
+def _pool(pool: WorkerPool, snapshot: Snapshot, floor: Floor, now: Moment, mine: Sequence[made.Decision]) -> PoolPlan:
+    key, boots = pool.metadata.key, floor.boots
+    present = boots.present(key)
     names: Mapping[BootKey, str] = {boot.key: boot.lease.record.pod_name for boot in present}
     workers = tuple(
         PoolWorker(
@@ -300,9 +300,8 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, boots: Boots, now: Moment, mine:
     )
     # Of many deletion costs and Leases a count says enough.
     steps = Counter(describe(one) for one in mine)
-    hall = Floor(snapshot, boots, now.wall).hall(key)
-    found = [] if hall is None else wished(snapshot, hall, now, snapshot.balanced)
-    why = pause(snapshot, boots, pool, now, snapshot.balanced)
+    found = wished(snapshot, boots, floor.untouched(pool), now)
+    why = pause(snapshot, boots, pool, now)
     advice = advise(pool, use_of(snapshot, boots, pool))
     return PoolPlan(
         pool="/".join(key),

@@ -60,7 +60,7 @@ class Floor:
 
     def __init__(self, snapshot: Snapshot, boots: Boots, now: datetime) -> None:
         self._snapshot = snapshot
-        self._boots = boots
+        self.boots = boots
         self._now = now
         self._outdated = outdated(snapshot)
         self._details: Details | None = None
@@ -117,7 +117,7 @@ class Floor:
 
     def reserved(self, boot_key: BootKey, engine: str) -> Boot | None:
         """The boot, if it can take a session for which it was named: its place is counted already."""
-        boot = self._boots.by_key.get(boot_key)
+        boot = self.boots.by_key.get(boot_key)
         if boot is None or boot.judgement.verdict is not Verdict.ALIVE or boot.pod is None or boot.pod.deleting:
             return None
         return None if engine and is_older(boot.lease.record, engine) else boot
@@ -128,15 +128,18 @@ class Floor:
 
     def hall(self, pool_key: Key) -> "Hall | None":
         """The workers of one pool; None when there is no such pool."""
+        pool = self._snapshot.pools.get(pool_key)
+        if pool is None:
+            return None
         if pool_key not in self._halls:
-            pool = self._snapshot.pools.get(pool_key)
-            if pool is None:
-                return None
-            if self._details is None:
-                self._details = details(self._snapshot, self._boots, self._now)
-            found = candidates(pool, self._boots, self._snapshot.nodes, self._details, self._outdated)
-            self._halls[pool_key] = Hall(pool, found)
+            self._halls[pool_key] = self.untouched(pool)
         return self._halls[pool_key]
+
+    def untouched(self, pool: WorkerPool) -> "Hall":
+        """The workers of a pool as they were before the plan: what is counted there is counted nowhere else."""
+        if self._details is None:
+            self._details = details(self._snapshot, self.boots, self._now)
+        return Hall(pool, candidates(pool, self.boots, self._snapshot.nodes, self._details, self._outdated))
 
 
 class Hall:

@@ -54,7 +54,7 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
     for the next plan, which skips what this one has started.
     """
     floor = floor or Floor(snapshot, boots, now.wall)
-    balance = _balance(snapshot, boots, now)
+    balance = _balance(snapshot, boots, floor, now)
     elders = younger_duplicates(snapshot.sessions.values())
     free: list[Case] = []
     held: list[Case] = []
@@ -84,13 +84,12 @@ def plan_sessions(snapshot: Snapshot, boots: Boots, now: Moment, floor: Floor | 
     return decisions
 
 
-def _balance(snapshot: Snapshot, boots: Boots, now: Moment) -> dict[Key, BootKey]:
+def _balance(snapshot: Snapshot, boots: Boots, floor: Floor, now: Moment) -> dict[Key, BootKey]:
     """Where sessions should go so that workers are evenly used: one round for each pool in which one is due."""
     return {
         move.session: move.to_boot
         for pool in snapshot.pools.values()
-        if rebalancing.pause(snapshot, boots, pool, now, snapshot.balanced) is None
-        for move in rebalancing.moves(snapshot, boots, pool, now, snapshot.balanced)
+        for move in rebalancing.moves(snapshot, boots, floor, pool, now)
     }
 
 

@@ -5,13 +5,13 @@ takes them only below a low one, by what its load will be then; the session that
 that is heavy by itself ends up alone and stays; and no session is moved more than `MOST_IN_A_DAY` times a day.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from whatsam_core.resources import ConditionType, DesiredState, Rebalance, WhatsAppSession, WorkerPool
-from whatsam_operator.planning.boots import Boots, boot_of
+from whatsam_operator.planning.boots import Boots, pool_of
 from whatsam_operator.planning.candidates import Candidate
 from whatsam_operator.planning.filters import Ask, Filter
 from whatsam_operator.planning.liveness import Verdict
@@ -120,64 +120,48 @@ class _Estimate:
         self.memory = None if self.memory is None else self.memory + sign * parts[1]
 
 
-def moves(
-    snapshot: Snapshot,
-    boots: Boots,
-    pool: WorkerPool,
-    now: Moment,
-    last_moves: Mapping[Key, Sequence[float]],
-) -> list[Move]:
+def moves(snapshot: Snapshot, boots: Boots, floor: Floor, pool: WorkerPool, now: Moment) -> list[Move]:
     """One round of moves for the pool, or nothing; see `pause` for why there may be none.
 
-    `last_moves`: steady times at which sessions were moved for the sake of balance, oldest first.
+    The floor is only looked at: a move is counted there when its successor is named.
     """
-    hall = Floor(snapshot, boots, now.wall).hall(pool.metadata.key)
-    if hall is None or pause(snapshot, boots, pool, now, last_moves) is not None:
+    if pause(snapshot, boots, pool, now) is not None:
         return []
-    return wished(snapshot, hall, now, last_moves)
+    return wished(snapshot, boots, floor.untouched(pool), now)
 
 
-def pause(
-    snapshot: Snapshot, boots: Boots, pool: WorkerPool, now: Moment, last_moves: Mapping[Key, Sequence[float]]
-) -> Pause | None:
+def pause(snapshot: Snapshot, boots: Boots, pool: WorkerPool, now: Moment) -> Pause | None:
     """Why the pool is left as it is now."""
     spec, key = pool.spec.rebalance, pool.metadata.key
     if not spec.enabled:
         return Pause.DISABLED
-    mine = [boot for boot in boots.of_pool(key) if not boot.judgement.verdict.gone]
+    mine = boots.present(key)
     unsure = any(boot.judgement.verdict not in (Verdict.ALIVE, Verdict.DRAINING) for boot in mine)
     if unsure or brake(mine) is Brake.ON:
         return Pause.LOSSES
-    sessions = [session for session in snapshot.sessions.values() if _refers(session, key)]
-    names = {session.metadata.key for session in sessions}
-    last = max((times[-1] for name, times in last_moves.items() if times and name in names), default=None)
+    moved = ((snapshot.sessions.get(name), times) for name, times in snapshot.balanced.items() if times)
+    last = max((times[-1] for session, times in moved if session is not None and pool_of(session) == key), default=None)
     if last is not None and now.steady - last < round_of(spec):
         return Pause.INTERVAL
-    if sum(session.status.next is not None for session in sessions) >= spec.max_moves:
-        return Pause.UNDER_WAY
-    return None
+    return Pause.UNDER_WAY if _under_way(boots, key) >= spec.max_moves else None
 
 
-def wished(snapshot: Snapshot, hall: Hall, now: Moment, last_moves: Mapping[Key, Sequence[float]]) -> list[Move]:
+def wished(snapshot: Snapshot, boots: Boots, hall: Hall, now: Moment) -> list[Move]:
     """What a round would move, whether or not one is due; shown by `plan --explain`, too."""
     spec = hall.pool.spec.rebalance
     marks, rest = Marks.of(spec), REST_ROUNDS * round_of(spec)
     loads = {one.boot.key: _Estimate.of(one) for one in hall.candidates}
-    for session in snapshot.sessions.values():
-        boot = boot_of(session)
+    for session, boot in boots.rows:
         if session.status.next is not None and boot in loads:
             loads[boot].change(loads[boot].parts(), -1)  # it leaves already
     givers = [one for one in loads.values() if one.pressure(marks) is not None]
     if not givers:
         return []
     of_boot: dict[BootKey, list[WhatsAppSession]] = {one.candidate.boot.key: [] for one in givers}
-    under_way = 0
-    for session in snapshot.sessions.values():
-        boot = boot_of(session)
-        under_way += session.status.next is not None and _refers(session, hall.pool.metadata.key)
-        if boot in of_boot and _may_move(session, last_moves.get(session.metadata.key, ()), now.steady, rest):
+    for session, boot in boots.rows:
+        if boot in of_boot and _may_move(session, snapshot.balanced.get(session.metadata.key, ()), now.steady, rest):
             of_boot[boot].append(session)
-    room = spec.max_moves - under_way
+    room = spec.max_moves - _under_way(boots, hall.pool.metadata.key)
     found: list[Move] = []
     # The fullest gives first: with the limit on one round, the others wait for the next.
     for giver in sorted(givers, key=lambda one: (-one.share, one.candidate.boot.key)):
@@ -246,8 +230,9 @@ def _behind(session: WhatsAppSession) -> bool:
     return replicated is not None and replicated.status == "False"
 
 
-def _refers(session: WhatsAppSession, pool: Key) -> bool:
-    return (session.metadata.namespace, session.spec.pool_ref.name) == pool
+def _under_way(boots: Boots, pool: Key) -> int:
+    """Sessions of the pool that move, for whatever reason."""
+    return sum(session.status.next is not None and pool_of(session) == pool for session, _ in boots.rows)
 
 
 def _since(session: WhatsAppSession) -> tuple[str, Key]:

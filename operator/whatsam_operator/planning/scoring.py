@@ -56,10 +56,10 @@ class Score:
     sessions: float = 0.0
     cpu: float = 0.0
     memory: float = 0.0
-    tenant: float = 0.0
     node: float = 0.0
     hot: float = 0.0
     outdated: float = 0.0
+    tenant: float = 0.0
     egress: float = 0.0
     sticky: float = 0.0
 
@@ -72,44 +72,39 @@ class Score:
 
 def base(candidate: Candidate, averages: Averages, weights: Weights = WEIGHTS) -> float:
     """The part of the cost that is the same for every session. It only grows while a plan gives sessions away."""
-    load = candidate.boot.lease.record.load
-    cpu = averages.cpu if load.cpu is None else load.cpu
-    memory = averages.memory if load.memory is None else load.memory
-    node = candidate.node
-    return (
-        weights.sessions * 100 * candidate.sessions / candidate.limit
-        + weights.cpu * cpu
-        + weights.memory * memory
-        + weights.node * 100 * node.sessions / max(node.places, 1)
-        + (weights.hot if cpu >= HOT_CPU or memory >= HOT_MEMORY else 0.0)
-        + (weights.outdated if candidate.outdated else 0.0)
-    )
+    return sum(_of_worker(candidate, averages, weights))
 
 
 def own(candidate: Candidate, ask: Ask, weights: Weights = WEIGHTS) -> float:
     """The part of the cost that this session brings with it."""
-    cost = weights.tenant * 100 * candidate.tenants[ask.tenant] / candidate.limit
-    if ask.egress is not None and candidate.egress == ask.egress:
-        cost += weights.egress
-    if ask.prefer_pod is not None and candidate.boot.lease.record.pod_uid == ask.prefer_pod:
-        cost += weights.sticky
-    return cost
+    return sum(_of_session(candidate, ask, weights))
 
 
 def score(candidate: Candidate, ask: Ask, averages: Averages, weights: Weights = WEIGHTS) -> Score:
     """The same sum with its parts, for people."""
-    load = candidate.boot.lease.record.load
+    return Score(*_of_worker(candidate, averages, weights), *_of_session(candidate, ask, weights))
+
+
+def _of_worker(candidate: Candidate, averages: Averages, weights: Weights) -> tuple[float, ...]:
+    """Sessions, CPU, memory, node, hot, outdated: the order of `Score`."""
+    load, node = candidate.boot.lease.record.load, candidate.node
     cpu = averages.cpu if load.cpu is None else load.cpu
     memory = averages.memory if load.memory is None else load.memory
+    return (
+        weights.sessions * 100 * candidate.sessions / candidate.limit,
+        weights.cpu * cpu,
+        weights.memory * memory,
+        weights.node * 100 * node.sessions / max(node.places, 1),
+        weights.hot if cpu >= HOT_CPU or memory >= HOT_MEMORY else 0.0,
+        weights.outdated if candidate.outdated else 0.0,
+    )
+
+
+def _of_session(candidate: Candidate, ask: Ask, weights: Weights) -> tuple[float, ...]:
+    """Tenant, egress, stickiness: the order of `Score`."""
     here = ask.prefer_pod is not None and candidate.boot.lease.record.pod_uid == ask.prefer_pod
-    return Score(
-        sessions=weights.sessions * 100 * candidate.sessions / candidate.limit,
-        cpu=weights.cpu * cpu,
-        memory=weights.memory * memory,
-        tenant=weights.tenant * 100 * candidate.tenants[ask.tenant] / candidate.limit,
-        node=weights.node * 100 * candidate.node.sessions / max(candidate.node.places, 1),
-        hot=weights.hot if cpu >= HOT_CPU or memory >= HOT_MEMORY else 0.0,
-        outdated=weights.outdated if candidate.outdated else 0.0,
-        egress=weights.egress if ask.egress is not None and candidate.egress == ask.egress else 0.0,
-        sticky=weights.sticky if here else 0.0,
+    return (
+        weights.tenant * 100 * candidate.tenants[ask.tenant] / candidate.limit,
+        weights.egress if ask.egress is not None and candidate.egress == ask.egress else 0.0,
+        weights.sticky if here else 0.0,
     )

@@ -9,6 +9,7 @@ from operator_kit import NAMESPACE, START, assignment, condition, moment, observ
 
 from whatsam_core.lease import LeaseState, Load
 from whatsam_operator.planning.boots import gather
+from whatsam_operator.planning.placement import Floor
 from whatsam_operator.planning.rebalancing import (
     MOST_IN_A_DAY,
     REST_ROUNDS,
@@ -68,17 +69,17 @@ class Fleet:
                 observed(boot, f"w{boot}", **{"load": self.load(boot), **self.leases.get(boot, {})})
                 for boot in self.boots
             ],
+            balanced={(NAMESPACE, name): tuple(times) for name, times in self.moved.items()},
         )
 
     def wishes(self, seconds=0.0):
         now, found = moment(seconds), self.snapshot()
-        past = {(NAMESPACE, name): times for name, times in self.moved.items()}
-        return moves(found, gather(found), self.pool, now, past)
+        boots = gather(found)
+        return moves(found, boots, Floor(found, boots, now.wall), self.pool, now)
 
     def pause(self, seconds=0.0):
         found = self.snapshot()
-        past = {(NAMESPACE, name): times for name, times in self.moved.items()}
-        return pause(found, gather(found), self.pool, moment(seconds), past)
+        return pause(found, gather(found), self.pool, moment(seconds))
 
     def carry_out(self, wishes: list[Move], seconds):
         for move in wishes:
