@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
+from whatsam_core.errors import WhatsamError
 from whatsam_core.resources.base import WireModel
 
 _BASE_KEY = re.compile(r"^(?P<prefix>.+/)e(?P<epoch>[0-9]{10})-(?P<boot>[a-z0-9]+)/base-(?P<seq>[0-9]{10})$")
@@ -27,6 +29,11 @@ def base_key(prefix: str, epoch: int, boot: str, seq: int) -> str:
 def key_object(prefix: str) -> str:
     """Key of the session's wrapped data key; without it no base can be read."""
     return f"{prefix}key"
+
+
+def auth_prefix(installation: str) -> str:
+    """The states of all sessions lie below this prefix."""
+    return f"{installation}/auth/"
 
 
 def tombstone_key(installation: str, namespace: str, name: str) -> str:
@@ -62,7 +69,38 @@ def newest(bases: Iterable[BaseRef]) -> BaseRef | None:
     return max(bases, default=None)
 
 
-class Tombstone(WireModel):
+RECORD_VERSION = 1
+"""Of the JSON records below. A newer one may mean something that we do not know: it is refused, and left as it is."""
+
+
+class RecordTooNew(WhatsamError):
+    """A record was written by a newer Whatsam. It is left alone; an upgrade cures it."""
+
+
+class StoredRecord(WireModel):
+    """What every JSON record in the store says of itself."""
+
+    version: int = 1
+    """Of the record's form."""
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """The record. Raises `RecordTooNew`, and `pydantic.ValidationError` when it is damaged."""
+        found = _Version.model_validate_json(data)
+        if found.version > RECORD_VERSION:
+            raise RecordTooNew(
+                f"written in form {found.version} by a newer Whatsam, this one knows form {RECORD_VERSION}"
+            )
+        return cls.model_validate_json(data)
+
+
+class _Version(WireModel):
+    """The version alone: the rest of a newer record may be anything."""
+
+    version: int = 1
+
+
+class Tombstone(StoredRecord):
     """Left in the store when a session is deleted with `Retain`: who may take its state over, and until when."""
 
     tenant: str
@@ -74,7 +112,7 @@ class Tombstone(WireModel):
     expires_at: datetime
 
 
-class WrappedKey(WireModel):
+class WrappedKey(StoredRecord):
     """A session's data key, wrapped by a key of the key ring."""
 
     key_id: str
@@ -82,3 +120,6 @@ class WrappedKey(WireModel):
     """Base64 of nonce and ciphertext."""
     tenant: str
     created_at: datetime
+    data_key: str = ""
+    """Fingerprint of the data key: the same key wrapped anew is told from another key without the ring. Empty in
+    records from before there was one."""

@@ -33,6 +33,7 @@ _STALLED_REASONS = frozenset(
     {
         "AuthStateMissing",
         "AuthStateDamaged",
+        "KeyringLacksKey",
         "StateOfAnotherTenant",
         "LoggedOut",
         "ClientOutdated",

@@ -46,6 +46,7 @@ _HOPELESS = {
         "EngineTooOld",
         "the auth state was written by a newer engine; upgrade the connector",
     ),
+    PrepareOutcome.KEY_MISSING: ("KeyringLacksKey", "WHATSAM_KEYRING lacks the key that wraps the session's data key"),
     PrepareOutcome.DAMAGED: ("AuthStateDamaged", "no stored auth state passes its checks; all of it was kept"),
 }
 

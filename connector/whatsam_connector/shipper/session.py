@@ -30,6 +30,7 @@ from whatsam_connector.shipper.protocol import (
     StoredBase,
     Track,
 )
+from whatsam_connector.state import data_keys
 from whatsam_connector.state.bases import Lineage, build, digest
 from whatsam_connector.state.errors import BaseDamaged, SnapshotBusy
 from whatsam_connector.state.snapshot import Contents, contents, data_version, open_reader, shrink, take
@@ -284,7 +285,7 @@ class SessionShipper:
         except ObjectMissing:
             await self.store.put(key, self.track.key_record)
             return True
-        if found == self.track.key_record:
+        if found == self.track.key_record or data_keys.names(found, self.track.data_key):
             return True
         self._failures += 1
         await self._report_behind("the store holds another data key")

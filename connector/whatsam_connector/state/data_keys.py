@@ -7,9 +7,10 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from whatsam_connector.state.errors import DataKeyUnusable
+from whatsam_connector.state.envelope import fingerprint
+from whatsam_connector.state.errors import DataKeyUnusable, StateTooNew
 from whatsam_connector.state.keyring import KEY_BYTES, NONCE_BYTES, KeyRing
-from whatsam_core.sessions_state import WrappedKey, key_object
+from whatsam_core.sessions_state import RecordTooNew, WrappedKey, key_object
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore
 
 _TRIES: Final = 3
@@ -24,15 +25,15 @@ class DataKey:
 
 
 async def find(store: ObjectStore, ring: KeyRing, prefix: str) -> DataKey | None:
-    """The session's data key, None when it has none. Raises `DataKeyUnusable` or an object store error."""
+    """The session's data key, None when it has none.
+
+    Raises `DataKeyUnusable` (`RingKeyMissing` when only the ring is to blame), `StateTooNew`, or an object store error.
+    """
     try:
         raw = await store.get(key_object(prefix))
     except ObjectMissing:
         return None
-    try:
-        record = WrappedKey.model_validate_json(raw)
-    except ValidationError:
-        raise DataKeyUnusable("the record of the data key is not readable") from None
+    record = decoded(raw)
     return DataKey(ring.unwrap(record, prefix=prefix), record)
 
 
@@ -57,9 +58,32 @@ async def rewrapped(store: ObjectStore, ring: KeyRing, prefix: str, key: DataKey
 async def _write(
     store: ObjectStore, ring: KeyRing, prefix: str, tenant: str, now: datetime, *, value: bytes
 ) -> WrappedKey:
-    record = ring.wrap(value, prefix=prefix, tenant=tenant, nonce=os.urandom(NONCE_BYTES), created_at=now)
+    record = wrapped(ring, prefix, tenant, value, now)
     await store.put(key_object(prefix), encoded(record))
     return record
+
+
+def wrapped(ring: KeyRing, prefix: str, tenant: str, value: bytes, now: datetime) -> WrappedKey:
+    """A data key, wrapped with the ring's current key."""
+    return ring.wrap(value, prefix=prefix, tenant=tenant, nonce=os.urandom(NONCE_BYTES), created_at=now)
+
+
+def decoded(raw: bytes) -> WrappedKey:
+    """The record in an object. Raises `DataKeyUnusable`, `StateTooNew`."""
+    try:
+        return WrappedKey.read(raw)
+    except RecordTooNew as error:
+        raise StateTooNew(f"the record of the data key is {error}") from None
+    except ValidationError:
+        raise DataKeyUnusable("the record of the data key is not readable") from None
+
+
+def names(raw: bytes, data_key: bytes) -> bool:
+    """Whether the record in an object is this data key's, whatever key of the ring wraps it."""
+    try:
+        return WrappedKey.read(raw).data_key == fingerprint(data_key)
+    except (RecordTooNew, ValidationError):
+        return False
 
 
 def encoded(record: WrappedKey) -> bytes:

@@ -3,7 +3,8 @@
     magic (8) | version (1) | header length (4, big endian) | header (JSON) | nonce (12) | AES-256-GCM(zstd(database))
 
 The additional data of the seal is the object's key and everything before the nonce, so a base that was copied to
-another place, or whose header was touched, does not open. Whatever is wrong raises `BaseDamaged`.
+another place, or whose header was touched, does not open. Whatever is wrong raises `BaseDamaged`; a form that came
+after this connector raises `StateTooNew`, because what it cannot read may be the newest state.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field, ValidationError
 
-from whatsam_connector.state.errors import BaseDamaged
+from whatsam_connector.state.errors import BaseDamaged, StateTooNew
 from whatsam_core.resources.base import WireModel
 from whatsam_core.sessions_state import parse_base_key
 
@@ -62,13 +63,21 @@ def seal(key: str, header: BaseHeader, database: bytes, data_key: bytes, nonce: 
 
 
 def read_header(key: str, sealed: bytes) -> BaseHeader:
-    """The header alone, NOT proven genuine: good for a tenant's name in a refusal, not for a decision to start."""
+    """The header alone, NOT proven genuine: good for a tenant's name in a refusal, not for a decision to start.
+
+    Raises `BaseDamaged`, `StateTooNew`.
+    """
     return _split(key, sealed)[0]
 
 
 def unseal(key: str, sealed: bytes, data_key: bytes) -> tuple[BaseHeader, bytes]:
-    """Header and database, both proven. Raises `BaseDamaged`."""
-    header, front = _split(key, sealed)
+    """Header and database, both proven. Raises `BaseDamaged`, `StateTooNew`."""
+    try:
+        header, front = _split(key, sealed)
+    except StateTooNew:
+        if _opens_but_for_its_version(key, sealed, data_key):
+            raise BaseDamaged(f"{key}: its version was changed") from None
+        raise
     if header.data_key != fingerprint(data_key):
         raise BaseDamaged(f"{key}: sealed with another data key than the session's present one")
     nonce, body = sealed[len(front) : len(front) + NONCE_BYTES], sealed[len(front) + NONCE_BYTES :]
@@ -82,12 +91,24 @@ def unseal(key: str, sealed: bytes, data_key: bytes) -> tuple[BaseHeader, bytes]
     return header, database
 
 
+def _opens_but_for_its_version(key: str, sealed: bytes, data_key: bytes) -> bool:
+    """Whether a flipped bit, and not a newer connector, has made the version what it is."""
+    as_ours = sealed[: len(MAGIC)] + bytes([FORMAT_VERSION]) + sealed[len(MAGIC) + 1 :]
+    try:
+        unseal(key, as_ours, data_key)
+    except BaseDamaged:
+        return False
+    return True
+
+
 def _split(key: str, sealed: bytes) -> tuple[BaseHeader, bytes]:
     if len(sealed) < _FIXED.size:
         raise BaseDamaged(f"{key}: cut off after {len(sealed)} bytes")
     magic, version, length = _FIXED.unpack_from(sealed)
     if magic != MAGIC:
         raise BaseDamaged(f"{key}: not a base")
+    if version > FORMAT_VERSION:
+        raise StateTooNew(f"{key}: stored in form {version} by a newer connector; this one knows form {FORMAT_VERSION}")
     if version != FORMAT_VERSION:
         raise BaseDamaged(f"{key}: format version {version}, this connector knows {FORMAT_VERSION}")
     if length > _HEADER_LIMIT or _FIXED.size + length + NONCE_BYTES > len(sealed):

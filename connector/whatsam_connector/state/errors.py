@@ -15,12 +15,20 @@ class DataKeyUnusable(StateError):
     """The session's data key is there but cannot be unwrapped: unknown ring key, or a damaged record."""
 
 
+class RingKeyMissing(DataKeyUnusable):
+    """The data key is wrapped by a ring key that WHATSAM_KEYRING does not have. Putting that key back cures it."""
+
+
 class BaseDamaged(StateError):
     """A base does not check out: wrong magic, key, header, tag, hash or database. It is kept, never used."""
 
 
 class EngineTooOld(StateError):
     """A base was written by an engine with a newer schema than this connector's engine can read."""
+
+
+class StateTooNew(EngineTooOld):
+    """A state or its key was stored by a newer Whatsam in a form that this one does not know."""
 
 
 class FormatError(StateError):

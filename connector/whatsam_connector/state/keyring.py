@@ -1,7 +1,8 @@
 """The key ring from WHATSAM_KEYRING: it wraps the sessions' data keys. Pure; nonces are arguments.
 
-Rotation: add a new key to `keys`, make it `current`, keep the old ones until every session was prepared once; a data
-key is unwrapped with whichever ring key wrapped it and wrapped again with the current one.
+Rotation (docs/auth-state.md): add a new key to `keys` everywhere, make it `current` everywhere, `whatsam-connector
+rekey`, and only then remove the old one. A data key is unwrapped with whichever ring key wrapped it and wrapped again
+with the current one.
 """
 
 import base64
@@ -14,7 +15,8 @@ from typing import Final, Self, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from whatsam_connector.state.errors import DataKeyUnusable, KeyRingInvalid
+from whatsam_connector.state.envelope import fingerprint
+from whatsam_connector.state.errors import DataKeyUnusable, KeyRingInvalid, RingKeyMissing
 from whatsam_core.sessions_state import WrappedKey
 
 KEY_BYTES: Final = 32
@@ -55,14 +57,16 @@ class KeyRing:
             wrapped=base64.b64encode(nonce + sealed).decode(),
             tenant=tenant,
             created_at=created_at,
+            data_key=fingerprint(data_key),
         )
 
     def unwrap(self, record: WrappedKey, *, prefix: str) -> bytes:
         """The data key in the record. Raises `DataKeyUnusable`."""
         key = self.keys.get(record.key_id)
         if key is None:
-            raise DataKeyUnusable(
-                f"the data key is wrapped by ring key {record.key_id!r}, which WHATSAM_KEYRING does not have"
+            raise RingKeyMissing(
+                f"the data key is wrapped by ring key {record.key_id!r}, which WHATSAM_KEYRING does not have: "
+                "put that key back"
             )
         try:
             sealed = base64.b64decode(record.wrapped, validate=True)

@@ -18,7 +18,15 @@ from whatsam_connector.state.bases import Lineage, RestoredBase, build, digest, 
 from whatsam_connector.state.data_keys import DataKey
 from whatsam_connector.state.decision import Advance, Claim, LocalState, Plan, ReadBase, SeenBase, Verdict, decide
 from whatsam_connector.state.envelope import BaseHeader, read_header
-from whatsam_connector.state.errors import BaseDamaged, DataKeyUnusable, EngineTooOld, FormatError
+from whatsam_connector.state.errors import (
+    BaseDamaged,
+    DataKeyUnusable,
+    EngineTooOld,
+    FormatError,
+    RingKeyMissing,
+    StateError,
+    StateTooNew,
+)
 from whatsam_connector.state.keyring import KeyRing
 from whatsam_connector.state.local_files import Meta, SessionFiles, machine_boot
 from whatsam_connector.state.records import (
@@ -100,10 +108,8 @@ class Preparation:
         try:
             chosen = await self._choose()
             return chosen if isinstance(chosen, Prepared) else await self._carry_out(chosen)
-        except ObjectStoreError as error:
-            return Prepared(PrepareOutcome.UNREACHABLE, f"the object store does not serve: {error}")
-        except (DataKeyUnusable, BaseDamaged, FormatError) as error:
-            return Prepared(PrepareOutcome.DAMAGED, str(error))
+        except (ObjectStoreError, StateError) as error:
+            return Prepared(*_foreseen(error))
 
     async def rehearse(self) -> Rehearsed:
         """Everything that `run` looks up, reads and checks, while somebody else holds the session.
@@ -113,10 +119,8 @@ class Preparation:
         self.rehearsing = True
         try:
             chosen = await self._choose()
-        except ObjectStoreError as error:
-            return Rehearsed(PrepareOutcome.UNREACHABLE, f"the object store does not serve: {error}")
-        except (DataKeyUnusable, BaseDamaged, FormatError) as error:
-            return Rehearsed(PrepareOutcome.DAMAGED, str(error))
+        except (ObjectStoreError, StateError) as error:
+            return Rehearsed(*_foreseen(error))
         if isinstance(chosen, Prepared):
             return Rehearsed(chosen.outcome, chosen.message)
         newest = next(iter(bases_of(chosen.listed)), None)
@@ -190,8 +194,8 @@ class Preparation:
     def _judge(self, ref: BaseRef, sealed: bytes, key: DataKey | None) -> SeenBase:
         header: BaseHeader | None = None
         try:
-            header = read_header(ref.key, sealed)
-            if header.tenant != self.identity.tenant:
+            header = _header(ref.key, sealed)
+            if header is not None and header.tenant != self.identity.tenant:
                 # Even a forged header of another tenant only leads to a refusal.
                 return SeenBase(ref, Verdict.SOUND, header)
             if key is None:
@@ -287,3 +291,26 @@ class Preparation:
         key, sealed, sha256, jid = await asyncio.to_thread(work)
         await self.environment.store.put(key, sealed)
         return replace(start, next_seq=seq + 1, stored=Replicated(seq, now, covered, sha256), jid=jid)
+
+
+def _header(key: str, sealed: bytes) -> BaseHeader | None:
+    """None when a newer connector seems to have written it: only the seal tells whether that is so."""
+    try:
+        return read_header(key, sealed)
+    except StateTooNew:
+        return None
+
+
+def _foreseen(error: ObjectStoreError | StateError) -> tuple[PrepareOutcome, str]:
+    """What a failure of a preparation comes to. Raises the error again when nobody foresaw it."""
+    match error:
+        case ObjectStoreError():
+            return PrepareOutcome.UNREACHABLE, f"the object store does not serve: {error}"
+        case RingKeyMissing():
+            return PrepareOutcome.KEY_MISSING, str(error)
+        case EngineTooOld():
+            return PrepareOutcome.NEWER_ENGINE, str(error)
+        case DataKeyUnusable() | BaseDamaged() | FormatError():
+            return PrepareOutcome.DAMAGED, str(error)
+        case _:
+            raise error

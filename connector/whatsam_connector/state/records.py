@@ -41,6 +41,7 @@ class PrepareOutcome(Enum):
     EPOCH_BEHIND = "the store holds an epoch that is not older than the assigned one: report store_epoch, do not start"
     UNREACHABLE = "the object store does not answer: try again later, do not start"
     DAMAGED = "there is state but none of it can be read: report it, do not start; all of it is kept"
+    KEY_MISSING = "the key ring lacks the key that wraps the state's: report it, do not start; putting it back cures"
     NEWER_ENGINE = "the state was written by a newer engine: report it, do not start; an upgrade cures it"
 
 

@@ -4,7 +4,7 @@ never looks into a state. Used by the writer and by the sweep.
 
 from pydantic import ValidationError
 
-from whatsam_core.sessions_state import Tombstone, WrappedKey, key_object, session_prefix, tombstone_key
+from whatsam_core.sessions_state import RecordTooNew, Tombstone, WrappedKey, key_object, session_prefix, tombstone_key
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 from whatsam_operator.errors import StateIsForeign
 from whatsam_operator.planning.snapshot import Key
@@ -29,7 +29,9 @@ class States:
         except ObjectMissing:
             return None
         try:
-            return Tombstone.model_validate_json(data)
+            return Tombstone.read(data)
+        except RecordTooNew as error:
+            raise ObjectStoreError(f"{name} is {error}: it is kept; upgrade the operator") from None
         except ValidationError:
             raise ObjectStoreError(f"{name} is damaged: look at it and delete it") from None
 
@@ -66,7 +68,9 @@ class States:
         except ObjectMissing:
             return  # never written, or destroyed in an earlier attempt
         try:
-            owner = WrappedKey.model_validate_json(data).tenant
+            owner = WrappedKey.read(data).tenant
+        except RecordTooNew as error:
+            raise ObjectStoreError(f"{key_object(prefix)} is {error}: nothing is deleted") from None
         except ValidationError:
             raise ObjectStoreError(f"{key_object(prefix)} is damaged: whose state it is cannot be told") from None
         if owner != tenant:

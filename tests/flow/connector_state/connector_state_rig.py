@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from whatsam_connector.state import KeyRing, Replicated, ReplicationTrouble, SessionIdentity, StateKeeper, StateSettings
 
 JID = "491511234567:7@s.whatsapp.net"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RING = KeyRing("k1", {"k1": b"1" * 32})
 SCHEMA = """
 CREATE TABLE whatsmeow_version (version INTEGER, compat INTEGER);

@@ -336,7 +336,7 @@ async def test_a_rotated_key_ring_wraps_the_data_key_anew(keepers: Keepers, name
     moved = await keepers("c", key_ring=only_new).prepare(who, epoch=3, boot="b3", jid=rig.JID, handover=None)
     assert moved.outcome is PrepareOutcome.RESTORED
     without = await keepers("d").prepare(who, epoch=4, boot="b4", jid=rig.JID, handover=None)
-    assert without.outcome is PrepareOutcome.DAMAGED
+    assert without.outcome is PrepareOutcome.KEY_MISSING
     assert "WHATSAM_KEYRING" in without.message
 
 

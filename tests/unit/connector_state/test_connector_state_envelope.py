@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whatsam_connector.state.envelope import BaseHeader, fingerprint, read_header, seal, unseal
-from whatsam_connector.state.errors import BaseDamaged
+from whatsam_connector.state.errors import BaseDamaged, StateTooNew
 from whatsam_core.sessions_state import base_key
 
 KEY = b"k" * 32
@@ -93,3 +93,13 @@ def test_another_key_is_named_as_the_reason() -> None:
 def test_a_header_that_lies_about_the_database_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BaseDamaged):
         unseal(PLACE, sealed(b"database" * 20, **wrong), KEY)
+
+
+def test_what_a_newer_connector_stored_is_not_taken_for_damage() -> None:
+    newer = bytearray(sealed(b"x" * 100))
+    newer[8] = 2
+    newer[-20:] = b"?" * 20  # nobody here knows how it is sealed
+    with pytest.raises(StateTooNew, match="form 2 by a newer connector"):
+        unseal(PLACE, bytes(newer), KEY)
+    with pytest.raises(StateTooNew):
+        read_header(PLACE, bytes(newer))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatsam_connector.state import KeyRing, KeyRingInvalid
-from whatsam_connector.state.errors import DataKeyUnusable
+from whatsam_connector.state import KeyRing, KeyRingInvalid, data_keys
+from whatsam_connector.state.errors import DataKeyUnusable, StateTooNew
 from whatsam_core.sessions_state import WrappedKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,3 +68,22 @@ def test_a_data_key_of_another_session_or_tenant_does_not_open() -> None:
 
 def test_keys_do_not_show_up_in_a_log() -> None:
     assert "aaaa" not in repr(KeyRing("k1", {"k1": b"a" * 32}))
+
+
+def test_a_record_of_a_newer_form_is_refused_as_such_and_one_without_a_form_is_read() -> None:
+    old = {"keyId": "k1", "wrapped": "AAAA", "tenant": "t", "createdAt": "2026-01-01T00:00:00Z"}
+    assert data_keys.decoded(json.dumps(old).encode()).key_id == "k1"
+    with pytest.raises(StateTooNew, match="form 2 by a newer Whatsam"):
+        data_keys.decoded(b'{"version": 2, "somethingElse": true}')
+    with pytest.raises(DataKeyUnusable, match="not readable"):
+        data_keys.decoded(b'{"version": "x"}')
+
+
+def test_a_data_key_is_recognised_without_the_ring_whatever_wraps_it() -> None:
+    ring, other = KeyRing("k1", {"k1": b"a" * 32}), KeyRing("k2", {"k2": b"b" * 32})
+    for one in (ring, other):
+        assert data_keys.names(data_keys.encoded(wrap(one, b"d" * 32)), b"d" * 32)
+    assert not data_keys.names(data_keys.encoded(wrap(ring, b"e" * 32)), b"d" * 32)
+    assert not data_keys.names(b"rubbish", b"d" * 32)
+    without = wrap(ring, b"d" * 32).model_copy(update={"data_key": ""})
+    assert not data_keys.names(data_keys.encoded(without), b"d" * 32)
