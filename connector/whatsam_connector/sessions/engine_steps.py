@@ -56,6 +56,8 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
             return _outdated(state)
         case inputs.EngineMoves():
             return _moves(state, said.reason)
+        case inputs.Unanswered():
+            return _deaf(state)
         case _:
             return state, ()
 
@@ -66,6 +68,14 @@ def _moves(state: SessionState, reason: str) -> Step:
         return state, ()
     trouble = Trouble("EngineMoves", f"reconnecting in another engine process ({reason})")
     return end_engine(replace(state, trouble=trouble, restart_in=0.0), at_once=False)
+
+
+def _deaf(state: SessionState) -> Step:
+    """The engine would wait three minutes for a connection that may be dead. It has not worked: waits grow."""
+    if not state.logged_in or state.stage not in (Stage.CONNECTED, Stage.SECURING):
+        return state, ()
+    trouble = Trouble("KeepAliveTimeout", "WhatsApp does not answer on this connection; making a new one")
+    return end_engine(replace(state, trouble=trouble), at_once=False)
 
 
 def _logged_in(state: SessionState, said: inputs.LoggedIn, now: datetime, timings: SessionTimings) -> Step:

@@ -9,6 +9,7 @@ from whatsam_connector.supervision import (
     Disconnected,
     EngineEvent,
     JournalFull,
+    KeepAliveLost,
     LoggedOut,
     OfflineDrained,
     Paired,
@@ -22,7 +23,7 @@ from whatsam_connector.supervision import (
 
 
 def translate(event: EngineEvent) -> Input | None:  # noqa: PLR0911, PLR0912  # one arm for each word
-    """The input for an event; None for those that are not about the session's life (journal, keep-alive, keys)."""
+    """The input for an event; None for those that are not about the session's life (journal, keys)."""
     match event:
         case QrShown():
             return inputs.CodeShown(event.code, None, event.expires_at)
@@ -50,5 +51,7 @@ def translate(event: EngineEvent) -> Input | None:  # noqa: PLR0911, PLR0912  # 
             return inputs.ConnectRefused(event.reason)
         case JournalFull():
             return inputs.JournalFull(event.reason)
+        case KeepAliveLost():
+            return inputs.Unanswered()
         case _:
             return None

@@ -85,6 +85,11 @@ class EngineMoves:
 
 
 @dataclass(frozen=True)
+class Unanswered:
+    """WhatsApp does not answer a keep-alive: the session may look connected and hear nothing."""
+
+
+@dataclass(frozen=True)
 class CodeShown:
     """WhatsApp gave a QR code or a pairing code to show to the phone."""
 
@@ -256,6 +261,7 @@ Input = (
     | EngineStartFailed
     | EngineGone
     | EngineMoves
+    | Unanswered
     | CodeShown
     | PairingFailed
     | DeviceLinked

@@ -17,6 +17,8 @@ from whatsam_connector.engine.events import (
     Disconnected,
     EngineEvent,
     JournalFull,
+    KeepAliveLost,
+    KeepAliveRestored,
     LoggedOut,
     StreamReplaced,
     TemporaryBan,
@@ -205,6 +207,10 @@ class SessionEngine:
                 self.connected = True
             case Disconnected() | LoggedOut() | StreamReplaced() | TemporaryBan() | ConnectFailure() | JournalFull():
                 self.connected = False
+            case KeepAliveLost():
+                self.connected = False  # a dead connection may take long to leave: whatsmeow says goodbye first
+            case KeepAliveRestored():
+                self.connected = True
             case _:
                 pass
         self._on_event(event)

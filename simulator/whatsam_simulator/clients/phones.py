@@ -64,6 +64,10 @@ class PhoneMethods(ControlConnection):
     def cut(self, number: str) -> int:
         return self._post(Count, f"/phones/{number}/connections/cut").count
 
+    def swallow(self, number: str) -> int:
+        """Nothing goes through the present connections any more, and nobody is told."""
+        return self._post(Count, f"/phones/{number}/connections/swallow").count
+
     def stream_error(self, number: str, code: int | None = 503, conflict: str | None = None) -> int:
         body = {"code": code, "conflict": conflict}
         return self._post(Count, f"/phones/{number}/connections/stream-error", body).count

@@ -82,6 +82,12 @@ async def cut(number: PathNumber, service: Service) -> Count:
     return Count(count=service.cut(number))
 
 
+@router.post("/{number}/connections/swallow")
+async def swallow(number: PathNumber, service: Service) -> Count:
+    """Makes black holes of the linked devices' connections: they stay open, and nothing goes through any more."""
+    return Count(count=service.swallow(number))
+
+
 @router.post("/{number}/connections/stream-error")
 async def stream_error(number: PathNumber, body: StreamErrorRequest, service: Service) -> Count:
     """Ends the connections of the linked devices with a stream error."""

@@ -233,6 +233,12 @@ class ControlService:
             link.cut()
         return len(links)
 
+    def swallow(self, number: str) -> int:
+        links = self._links(number)
+        for link in links:
+            link.swallow()
+        return len(links)
+
     def cut_pairing(self) -> int:
         return self._simulation.pairing.close_all()
 

@@ -19,6 +19,7 @@ class EndReason(StrEnum):
     LOGGED_OUT = "logged-out"
     STREAM_ERROR = "stream-error"
     REFUSED = "refused"
+    SWALLOWED = "swallowed"
 
 
 class Holder(BaseModel):

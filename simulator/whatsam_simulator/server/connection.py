@@ -33,6 +33,8 @@ VIOLATIONS: dict[type[ProtocolError], ViolationKind] = {
     BadMac: ViolationKind.BAD_MAC,
     BadSignature: ViolationKind.BAD_SIGNATURE,
 }
+SWALLOWED_SECONDS = 600
+"""A connection through which nothing goes is forgotten after so long: its end cannot be seen."""
 MAX_WAITING = 20_000
 """Stanzas that may wait for a client that does not read; then it is cut off (the mailbox keeps its messages)."""
 
@@ -93,6 +95,16 @@ class Connection:
         if self._transport is not None:
             # No isinstance: uvloop's transports have all methods of asyncio's and none of their base classes.
             cast("asyncio.WriteTransport", self._transport).abort()
+
+    def swallow(self) -> None:
+        self._release(EndReason.SWALLOWED)
+        self._ending = True
+        self._outgoing.clear()
+        if self._transport is None:
+            return
+        cast("asyncio.ReadTransport", self._transport).pause_reading()
+        abort = cast("asyncio.WriteTransport", self._transport).abort
+        asyncio.get_running_loop().call_later(SWALLOWED_SECONDS, abort)
 
     # life
 

@@ -35,6 +35,9 @@ class Link(Protocol):
     def cut(self) -> None:
         """Ends the TCP connection without a word."""
 
+    def swallow(self) -> None:
+        """From now on nothing goes through in either direction, and nothing says so: no end, no reset."""
+
 
 @dataclass
 class Context:

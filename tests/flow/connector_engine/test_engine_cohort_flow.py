@@ -17,6 +17,7 @@ from whatsam_connector.supervision import (
     EngineRefused,
     EngineUncertain,
     ExitReason,
+    KeepAliveLost,
     LoggedOut,
     MoveReason,
     StreamReplaced,
@@ -183,6 +184,29 @@ async def test_a_hanging_process_is_killed_and_its_sessions_come_back(rig: Rig, 
         freeze(seats[0].engine.pid)
         await asyncio.gather(*(team.back(seat) for seat in seats))
         assert {seat.ends[0].reason for seat in seats} == {ExitReason.HUNG}
+
+
+async def test_a_deaf_session_says_so_and_leaves_its_neighbour_alone(rig: Rig, new_number: Callable[[], str]) -> None:
+    """Its connection is a black hole: no end, no reset. Within 40 s the engine misses an answer, and the session can
+    leave although it cannot say goodbye."""
+    accounts = await paired(rig, new_number, 2)
+    contact = rig.contact(new_number())
+    async with crew(rig, cohort_size=8, spare_from=None) as team:
+        deaf, stays = await team.start(*accounts)
+        assert await asyncio.to_thread(rig.simulator.swallow, deaf.account.number) == 1
+        await rig.say(contact, deaf.account.number, "into the void")
+        await deaf.event(KeepAliveLost)
+        old = deaf.engine
+        assert (await old.stop(4)).reason is ExitReason.CLEAN
+        await team.seat(deaf)
+        await deaf.event(Connected, nth=2)
+        assert not stays.has(KeepAliveLost)
+        await alive(rig, stays, contact, "all the time")
+        await alive(rig, deaf, contact, "hears again")
+        assert deaf.engine.pid != stays.engine.pid
+        assert team.counts.ended == []
+    heard = [message_of(entry).text for entry in await journal_entries(Reader(deaf.account.journal), 2)]
+    assert heard == ["into the void", "hears again back"]
 
 
 async def test_a_lost_session_stops_at_once_and_spares_its_neighbour(rig: Rig, new_number: Callable[[], str]) -> None:

@@ -40,6 +40,7 @@ WORDS: list[Input] = [
     inputs.ProxyFailed("ProxyUnreachable", "the proxy cannot be reached"),
     inputs.JournalFull("the journal is full"),
     inputs.EngineMoves("consolidation"),
+    inputs.Unanswered(),
 ]
 FROM_OUTSIDE: list[Input] = [
     inputs.SoftFenced(),
@@ -305,6 +306,24 @@ def test_a_planned_move_reconnects_at_once_and_is_no_failure() -> None:
     assert effects.StartTimer(Timer.RETRY, 0.0) in wanted
     assert wanted[-1] == effects.Spawn(pairing=False)
     assert moved.failures == 0
+
+
+def test_a_deaf_session_gets_a_new_connection_with_growing_waits() -> None:
+    state = connected()
+    for failures in (1, 2, 3):
+        deaf, wanted = drive(state, inputs.Unanswered())
+        assert effects.EndEngine(at_once=False) in wanted
+        assert report(deaf).phase is Phase.RECONNECTING
+        assert reason(deaf, ConditionType.CONNECTED) == ("False", "KeepAliveTimeout")
+        waiting, wanted = drive(deaf, inputs.EngineGone("Clean"))
+        assert effects.BackOff(failures) in wanted
+        state, _ = drive(waiting, inputs.TimerFired(Timer.RETRY), inputs.EngineStarted(), inputs.LoggedIn(JID, None))
+
+
+def test_only_a_session_that_is_logged_in_can_be_deaf() -> None:
+    away, _ = drive(connected(), inputs.ConnectionLost("ConnectionLost"))
+    for state in (fresh_pairing(), away, drive(connected(), inputs.Stop(StopReason.STOPPED))[0]):
+        assert drive(state, inputs.Unanswered()) == (state, [])
 
 
 def test_a_full_journal_ends_the_engine_in_order_and_is_told_as_what_it_is() -> None:
