@@ -140,6 +140,8 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
         places=lambda uid: SessionPlaces(settings.state_dir / "sessions" / uid),
         journal_limits=Limits(settings.journal_limit_mib * _MIB, settings.journal_free_mib * _MIB),
         count_exit=lambda reason: metrics.engine_ends.labels(reason).inc(),
+        count_prepared=metrics.prepared,
+        warn=sessions.warn,
     )
 
     def new_runner(session: WhatsAppSession, holder: Holder) -> SessionRunner:

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 from whatsam_connector.lease.verdict import Answer
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState
-from whatsam_connector.state import Replicated
+from whatsam_connector.state import Prepared, Replicated
 from whatsam_connector.supervision import EngineExit, MoveReason
 from whatsam_core.metrics import Metrics
 from whatsam_core.resources.session import Phase
@@ -42,6 +42,14 @@ class ConnectorMetrics:
         self.lease_age = metrics.gauge("lease_age_seconds", "Since the start of the last good renewal.")
         self.replication_lag = metrics.gauge(
             "replication_lag_seconds", "Greatest age of what the object store has of any session here."
+        )
+        self.sessions_behind = metrics.gauge(
+            "sessions_behind", "Sessions whose newest state does not reach the object store at present."
+        )
+        self.preparations = metrics.counter(
+            "state_preparations",
+            "Auth states that were looked for, by what was found; older: it had to do for a newer one that is lost.",
+            ["outcome"],
         )
         self.outgoing = metrics.counter(
             "outgoing_messages",
@@ -80,6 +88,11 @@ class ConnectorMetrics:
     def ended(self, ended: EngineExit) -> None:
         """An engine process has ended."""
         self.engine_exits.labels(ended.reason.value, str(ended.code)).inc()
+
+    def prepared(self, prepared: Prepared) -> None:
+        """A session's auth state was looked for."""
+        outcome = "older" if prepared.fell_back else prepared.outcome.name.lower()
+        self.preparations.labels(outcome).inc()
 
     def replaced(self, reason: MoveReason) -> None:
         """An engine process is being replaced in a planned way."""

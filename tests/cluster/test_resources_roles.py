@@ -41,6 +41,7 @@ ALLOWED: dict[str, list[Right]] = {
         *((verb, SESSIONS, HOME) for verb in ("get", "list", "watch")),
         ("patch", f"{SESSIONS}/status", HOME),
         *((verb, LEASES, HOME) for verb in ("get", "create", "update", "patch")),
+        *((verb, "events", HOME) for verb in ("get", "create", "patch")),
     ],
     "whatsam-api": [
         *((verb, SESSIONS, HOME) for verb in ("get", "list", "watch", "create", "patch", "delete")),

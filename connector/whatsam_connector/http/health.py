@@ -136,6 +136,7 @@ class Health:
             "engines": len(self._engines),
             "leaseAgeSeconds": self._lease_age(),
             "replicationLagSeconds": self._replication_lag(),
+            "sessionsBehind": self._sessions_behind(),
         }
 
     def exposition(self) -> bytes:
@@ -144,6 +145,7 @@ class Health:
         self._metrics.engines.set(len(self._engines))
         self._metrics.lease_age.set(self._lease_age() or 0.0)
         self._metrics.replication_lag.set(self._replication_lag())
+        self._metrics.sessions_behind.set(self._sessions_behind())
         self._metrics.inboxes_behind.set(sum(1 for runner in self._worker.running() if runner.inbox_behind))
         self._metrics.shipper_restarts.set(self._state.shipper_restarts)
         self._metrics.store_answers.labels("database").set(self._stores.database or False)
@@ -162,6 +164,10 @@ class Health:
     def _renewed_at(self) -> datetime | None:
         age = self._lease_age()
         return None if age is None else self._clock.now() - timedelta(seconds=age)
+
+    def _sessions_behind(self) -> int:
+        now = self._clock.monotonic()
+        return sum(self._state.trouble(uid, now) is not None for uid in self._worker.states())
 
     def _replication_lag(self) -> float:
         now = self._clock.monotonic()

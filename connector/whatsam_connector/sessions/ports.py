@@ -1,7 +1,7 @@
 """What a session's runner needs from the rest of the connector, as protocols. `factory` gives the real ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from whatsam_connector.supervision import (
     OutgoingMessage,
     SendResult,
 )
-from whatsam_core.resources.session import Handover, Pacing, SecretKeyRef, UncertainSends
+from whatsam_core.resources.session import Handover, Pacing, SecretKeyRef, UncertainSends, WhatsAppSession
 
 
 class Engine(Protocol):
@@ -57,6 +57,10 @@ class Proxies(Protocol):
     async def usable(self, reference: SecretKeyRef) -> str:
         """URL of the proxy that the Secret names, after it has opened a way to WhatsApp. Raises `ProxyUnusable`."""
         ...
+
+
+Tell = Callable[[WhatsAppSession, str, str], Coroutine[Any, Any, None]]
+"""Tells people something about a session in a Warning Event: its reason and its message. One that is lost is logged."""
 
 
 class AuthState(Protocol):

@@ -21,14 +21,23 @@ from whatsam_connector.sessions.debugging import wants_debug
 from whatsam_connector.sessions.effects import Effect
 from whatsam_connector.sessions.engine_words import translate
 from whatsam_connector.sessions.inputs import Input, Timer
-from whatsam_connector.sessions.ports import Announce, AuthState, Engine, Mailroom, Proxies, SessionPlaces, SpawnEngine
+from whatsam_connector.sessions.ports import (
+    Announce,
+    AuthState,
+    Engine,
+    Mailroom,
+    Proxies,
+    SessionPlaces,
+    SpawnEngine,
+    Tell,
+)
 from whatsam_connector.sessions.report import report
 from whatsam_connector.sessions.state import SessionState, Stage
 from whatsam_connector.sessions.status_patch import Holder, ReplicationView
 from whatsam_connector.sessions.status_writer import SessionObjects, StatusWriter
 from whatsam_connector.sessions.timings import SessionTimings, backoff
 from whatsam_connector.sessions.transitions import step
-from whatsam_connector.state import Prepared, PrepareOutcome, Replicated, SessionIdentity
+from whatsam_connector.state import Prepared, PrepareOutcome, RepairMode, Replicated, SessionIdentity
 from whatsam_connector.supervision import (
     Connected,
     EngineError,
@@ -51,6 +60,10 @@ _log = get_logger(__name__)
 
 _BAD_FILE = frozenset({"DeviceMissing", "DatabaseUnreadable"})
 """Reasons of `EngineStartFailed` that are about the session's file, not about the engine."""
+
+
+async def _tell_nobody(_session: WhatsAppSession, _reason: str, _message: str) -> None:
+    """For a runner without a cluster."""
 
 
 def _keep_to_oneself(uid: str, *, comes: bool) -> None:
@@ -76,6 +89,8 @@ class RunnerTools:
     media_max_bytes: int = 64 * 1024 * 1024
     """Largest file that the platform lets a session download."""
     count_exit: Callable[[str], None] = lambda _reason: None
+    count_prepared: Callable[[Prepared], None] = lambda _prepared: None
+    warn: Tell = _tell_nobody
     announce: Announce = _keep_to_oneself
     chance: Callable[[], float] = random.random
 
@@ -236,6 +251,8 @@ class SessionRunner:
                     cause=type(happened).__name__,
                     trouble=self.state.trouble.reason if self.state.trouble else None,
                 )
+            if (halt := self.state.halt) is not None and halt != before.halt:
+                self._start("warn", self._tools.warn(self._writer.session, halt.reason, halt.message))
             self._tell_who_starts()
             self._let_messages_through()
             if self.state.stage is not Stage.LOST:
@@ -333,6 +350,10 @@ class SessionRunner:
             if prepared.database is not None:
                 await self._tools.auth_state.track(self.uid)
         _log.info("session.prepared", session=self.key, epoch=self.epoch, outcome=prepared.outcome.name)
+        self._tools.count_prepared(prepared)
+        if prepared.fell_back:
+            _log.warning("session.older_state", session=self.key, epoch=self.epoch, why=prepared.message)
+            self._start("warn older", self._tools.warn(session, "OlderStateRestored", _restored(prepared)))
         self.push(inputs.PrepareEnded(prepared.outcome, prepared.jid, _message(prepared), prepared.store_epoch))
 
     async def _spawn(self, *, pairing: bool) -> None:
@@ -523,6 +544,18 @@ class _Broken:
 
 def _message(prepared: Prepared) -> str:
     return "" if prepared.outcome in (PrepareOutcome.FRESH, PrepareOutcome.LOCAL) else prepared.message
+
+
+def _restored(prepared: Prepared) -> str:
+    """What a fallback means, for people."""
+    repair = prepared.repair
+    if repair is not None and repair.mode is RepairMode.ADVANCE:
+        healed = f"sending chains were moved on by {repair.steps}"
+    else:
+        healed = "the Signal sessions were dropped and are built anew with the next messages"
+    return (
+        f"the newest auth state could not be used, an older one was taken and repaired ({healed}): {prepared.message}"
+    )
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

@@ -104,7 +104,9 @@ def _replicated(replication: ReplicationView | None) -> tuple[Condition, ...]:
     if replication is None:
         return ()
     if replication.behind is not None:
-        return (Condition(type=ConditionType.REPLICATED, status="False", reason="Behind", message=replication.behind),)
+        # The text stays the same until it is over: since when is in the condition's own time.
+        message = f"the object store has the auth state of {replication.at:%H:%M:%S} UTC only: {replication.behind}"
+        return (Condition(type=ConditionType.REPLICATED, status="False", reason="Behind", message=message),)
     message = "the object store has the newest auth state"
     return (Condition(type=ConditionType.REPLICATED, status="True", reason="Replicated", message=message),)
 

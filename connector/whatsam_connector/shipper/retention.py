@@ -19,6 +19,9 @@ PROVEN_AFTER: Final = 8
 """Bases of this epoch that must be stored before epochs older than the previous one lose theirs."""
 KEEP_LOST_DEVICE: Final = timedelta(days=7)
 """How long the last state of a device is kept after the session lost or replaced that device."""
+KEEP_EVIDENCE: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Until when a damaged base is kept: until its session's state is destroyed. A person may want to know what happened,
+and whoever damaged it may have a good copy."""
 _MARK: Final = re.compile(
     r"^(?P<prefix>.+/)held/(?P<until>[0-9]+)-(?P<epoch>[0-9]+)-(?P<boot>[a-z0-9]+)-(?P<seq>[0-9]+)$"
 )

@@ -12,11 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from whatsam_connector.shipper.retention import KEEP_LOST_DEVICE, mark, marks_of
+from whatsam_connector.shipper.retention import KEEP_EVIDENCE, KEEP_LOST_DEVICE, mark, marks_of
 from whatsam_connector.state import data_keys
 from whatsam_connector.state.bases import Lineage, RestoredBase, build, digest, read
 from whatsam_connector.state.data_keys import DataKey
-from whatsam_connector.state.decision import Advance, Claim, LocalState, Plan, ReadBase, SeenBase, Verdict, decide
+from whatsam_connector.state.decision import (
+    STEPS,
+    Advance,
+    Claim,
+    LocalState,
+    Plan,
+    ReadBase,
+    SeenBase,
+    Verdict,
+    decide,
+)
 from whatsam_connector.state.envelope import BaseHeader, read_header
 from whatsam_connector.state.errors import (
     BaseDamaged,
@@ -34,6 +44,7 @@ from whatsam_connector.state.records import (
     Prepared,
     PrepareOutcome,
     Rehearsed,
+    RepairMode,
     RepairReport,
     Replicated,
     SessionIdentity,
@@ -81,6 +92,14 @@ class _Choice:
     key: DataKey | None
     listed: list[str]
     store_epoch: int | None
+    damaged: list[SeenBase]
+    """Stored states that cannot be used, newest first."""
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether something newer than the chosen state had been stored."""
+        repair = self.plan.repair
+        return repair is not None and (repair.mode is RepairMode.DROP_SESSIONS or repair.steps > STEPS)
 
 
 @dataclass
@@ -156,14 +175,33 @@ class Preparation:
         key = key or await self._find_key()
         if key is not None and key.record.tenant != self.identity.tenant:
             return Prepared(PrepareOutcome.FOREIGN_TENANT, "the data key belongs to another tenant", store_epoch=epoch)
-        return _Choice(plan, key, listed, epoch)
+        damaged = [seen for seen in bases if seen.verdict is Verdict.DAMAGED]
+        return _Choice(plan, key, listed, epoch, damaged)
 
     async def _carry_out(self, chosen: _Choice) -> Prepared:
         plan = chosen.plan
+        await self._keep_evidence(chosen)
         report = await asyncio.to_thread(self._put_in_place, plan)
         start = await self._claim_epoch(plan, chosen.key, chosen.listed)
         self.start = start
-        return Prepared(plan.outcome, plan.message, self.files.database, start.jid, chosen.store_epoch, report)
+        message = "; ".join([plan.message, *(f"kept, but not usable: {seen.problem}" for seen in chosen.damaged)])
+        return Prepared(
+            plan.outcome,
+            message,
+            self.files.database,
+            start.jid,
+            chosen.store_epoch,
+            report,
+            fell_back=chosen.fell_back,
+        )
+
+    async def _keep_evidence(self, chosen: _Choice) -> None:
+        """No clean-up may delete what is damaged. Marked before anything newer is stored that could supersede it."""
+        held = marks_of(chosen.listed)
+        for seen in chosen.damaged:
+            if not any(item.covers(seen.ref) and item.until >= KEEP_EVIDENCE for item in held):
+                kept = mark(self.prefix, seen.ref, KEEP_EVIDENCE)
+                await self.environment.store.put(kept.key, b"")
 
     async def _fetch(self, key: str) -> tuple[bytes, bool]:
         """An object, and whether it is from the shelf. Raises `ObjectMissing`."""

@@ -84,6 +84,8 @@ class Prepared:
     jid: str | None = None
     store_epoch: int | None = None
     repair: RepairReport | None = None
+    fell_back: bool = False
+    """Something newer than what was restored had been stored, and is gone or cannot be read; `message` says what."""
 
 
 @dataclass(frozen=True, slots=True)

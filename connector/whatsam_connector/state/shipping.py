@@ -6,9 +6,11 @@ and told to the next one.
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from whatsam_connector.shipper import protocol
 from whatsam_connector.shipper.protocol import StoredBase
@@ -21,6 +23,9 @@ from whatsam_connector.state.settings import StateSettings
 from whatsam_connector.state.shipper_process import FirstShipper, ShipperProcess
 from whatsam_core.logging import get_logger
 from whatsam_core.storage.objects import ObjectStore, ObjectStoreError
+
+_KEY: Final = re.compile(r"[^\s'(]*/(?:auth|wal)/[^\s')]*[^\s'):]")
+"""Keys of stored states, and URLs that end in one."""
 
 _log = get_logger("whatsam.state")
 
@@ -218,7 +223,8 @@ class Shipping:
             self._on_replicated(uid, session.stored)
 
     def _behind(self, session: ShippedSession, report: protocol.Behind) -> None:
-        session.behind, session.device_gone = report.reason, report.device_gone
+        session.behind = None if report.reason is None else without_keys(report.reason)
+        session.device_gone = report.device_gone
         name = f"{session.identity.namespace}/{session.identity.name}"
         if report.reason is None:
             _log.info("state_replicated_again", session=name)
@@ -249,6 +255,11 @@ class Shipping:
             for owed in list(self._owed.values()):
                 if owed.request.uid == session.identity.uid:
                     self.process.send(owed.request)
+
+
+def without_keys(reason: str) -> str:
+    """The reason without the object's key, which has another number at each attempt: nobody must be told each time."""
+    return _KEY.sub("the state", reason)
 
 
 def _stored(replicated: Replicated) -> StoredBase:

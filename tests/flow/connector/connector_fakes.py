@@ -207,6 +207,8 @@ class FakeAuthState:
     def __init__(self) -> None:
         self.outcome = PrepareOutcome.FRESH
         self.jid: str | None = None
+        self.fell_back = ""
+        """What was lost, when an older state has to do."""
         self.away = False
         self.calls: list[str] = []
         self.seq = 0
@@ -220,7 +222,8 @@ class FakeAuthState:
         if self.away:
             return Prepared(PrepareOutcome.UNREACHABLE, "the store does not answer")
         startable = self.outcome in (PrepareOutcome.FRESH, PrepareOutcome.RESTORED, PrepareOutcome.LOCAL)
-        return Prepared(self.outcome, "", Path("session.db") if startable else None, self.jid)
+        database = Path("session.db") if startable else None
+        return Prepared(self.outcome, self.fell_back, database, self.jid, fell_back=bool(self.fell_back))
 
     async def track(self, uid: str) -> None:
         self.calls.append("track")
@@ -263,7 +266,12 @@ class FakeSessions:
         self.version = 100
         self.away = False
         self.patches: list[dict[str, Any]] = []
+        self.warnings: list[tuple[str, str]] = []
         self._watchers: list[asyncio.Queue[ReflectEvent]] = []
+
+    async def warn(self, session: WhatsAppSession, reason: str, message: str) -> None:
+        """A Warning Event about a session."""
+        self.warnings.append((reason, message))
 
     def put(self, name: str = "s1", *, epoch: int = 1, boot: str = "boot1", **status: Any) -> None:
         found = self.objects.get(name)

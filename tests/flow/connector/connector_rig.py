@@ -139,6 +139,7 @@ async def connector(tmp_path: Path, **timings: float) -> AsyncGenerator[Rig]:
         starts=asyncio.Semaphore(8),
         places=lambda uid: SessionPlaces(tmp_path / uid),
         chance=lambda: 0.5,
+        warn=sessions.warn,
     )
     worker = Worker(sessions, "pod-1", Me("pod-uid", "boot1"), lambda one, holder: SessionRunner(one, holder, tools))
     state.on_replicated = worker.replicated

@@ -13,6 +13,7 @@ from whatsam_connector.errors import ProxyUnusable
 from whatsam_connector.sessions import inputs
 from whatsam_connector.sessions.inputs import StopReason
 from whatsam_connector.state import PrepareOutcome
+from whatsam_connector.state.shipping import without_keys
 from whatsam_connector.supervision import (
     Disconnected,
     EngineStartFailed,
@@ -270,6 +271,56 @@ def test_a_missing_state_stalls_and_never_asks_for_a_scan(tmp_path: Path) -> Non
             await asyncio.sleep(300)
             assert rig.room.engines == []
             assert reason(rig, ConditionType.STALLED) == ("True", "AuthStateMissing")
+            assert [said for said, _ in rig.sessions.warnings] == ["AuthStateMissing"]
+
+    run(story())
+
+
+def test_a_key_that_the_ring_lacks_is_said_and_nothing_starts(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.state.outcome = PrepareOutcome.KEY_MISSING
+            rig.sessions.put(jid=JID)
+            await rig.reaches(Phase.ERROR)
+            assert rig.room.engines == []
+            assert reason(rig, ConditionType.STALLED) == ("True", "KeyringLacksKey")
+            assert rig.status.status.jid == JID
+
+    run(story())
+
+
+def test_an_older_state_that_had_to_do_is_told_with_a_warning(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            rig.state.fell_back = "restored base 3: 2 newer states are lost"
+            await rig.known_session()
+            ((said, text),) = rig.sessions.warnings
+            assert said == "OlderStateRestored"
+            assert "2 newer states are lost" in text
+
+    run(story())
+
+
+def test_a_store_that_takes_nothing_shows_in_the_condition_since_when_and_is_written_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            await until(lambda: reason(rig, ConditionType.REPLICATED) == ("True", "Replicated"))
+            for attempt in range(5):
+                await asyncio.sleep(10)
+                text = f"put i/auth/whatsam/s1/e1-boot1/base-{attempt}: no answer in time"
+                rig.worker.replication_trouble(UID, without_keys(text))
+            behind = rig.status.status.condition(ConditionType.REPLICATED)
+            assert behind is not None
+            assert (behind.status, behind.reason) == ("False", "Behind")
+            assert behind.message.endswith("put the state: no answer in time")
+            assert behind.last_transition_time is not None
+            assert (behind.last_transition_time - START).total_seconds() < 30
+            assert sum("put the state" in str(patch) for patch in rig.sessions.patches) == 1
+            assert rig.phase is Phase.CONNECTED  # it works on: how much it may send is its credit's business
+            assert rig.room.engines == [engine]
+            rig.worker.replication_trouble(UID, None)
+            await until(lambda: reason(rig, ConditionType.REPLICATED) == ("True", "Replicated"))
 
     run(story())
 

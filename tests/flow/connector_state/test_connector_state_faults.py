@@ -15,7 +15,7 @@ import connector_state_rig as rig
 import pytest
 from connector_state_weed import ACCESS, SECRET, Weed
 
-from whatsam_connector.shipper.retention import KEEP_OWN
+from whatsam_connector.shipper.retention import KEEP_OWN, PROVEN_AFTER
 from whatsam_connector.shipper.session import DELETE_TOGETHER
 from whatsam_connector.state import FlushTimeout, KeyRing, PrepareOutcome, RepairMode, StateKeeper
 from whatsam_connector.state.bases import read
@@ -294,6 +294,22 @@ async def test_a_damaged_newest_base_gives_way_to_the_one_before_and_is_kept(
     assert moved.repair is not None
     assert moved.repair.mode is RepairMode.ADVANCE
     assert moved.repair.steps == 64 * (newest.seq - before.seq + 1)
+    assert moved.fell_back
+    assert newest.key in moved.message
+    # No clean-up takes it away, however much is stored after it.
+    successor = keepers("c")
+    await successor.start()
+    for epoch in (3, 4):
+        again = await successor.prepare(who, epoch=epoch, boot=f"boot{epoch}", jid=rig.JID, handover=None)
+        assert again.database is not None
+        assert not again.fell_back
+        await successor.track(who.uid)
+        for _ in range(PROVEN_AFTER + 1):
+            rig.change(again.database)
+            await successor.flush(who.uid, 60)
+        await successor.release(who.uid, 60)
+    left = await stored(store, name)
+    assert {ref.epoch for ref in left} == {newest.epoch, 3, 4}
     assert await store.get(newest.key) == bytes(sealed)
 
 

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whatsam_connector.shipper.retention import KEEP_OWN, PROVEN_AFTER, expired, mark, marks_of, superseded
+from whatsam_connector.state.shipping import without_keys
 from whatsam_core.sessions_state import BaseRef, base_key, bases_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,3 +65,20 @@ def test_old_epochs_go_once_the_present_one_has_proven_itself() -> None:
     assert sorted(early) == [ref(4, 7), ref(5, 1)]
     late = superseded(known, [], epoch=5, boot="me", stored=PROVEN_AFTER, now=NOW)
     assert sorted(late) == [ref(2, 1), ref(4, 7), ref(5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("put i/auth/ns/s/e1-b/base-7: no answer in time", "put the state: no answer in time"),
+        (
+            "put i/wal/b/0007: MaxRetryError: HTTPConnectionPool(host='s3', port=8333): Max retries exceeded with url: "
+            "/bucket/i/wal/b/0007 (Caused by X)",
+            "put the state: MaxRetryError: HTTPConnectionPool(host='s3', port=8333): Max retries exceeded with url: "
+            "the state (Caused by X)",
+        ),
+        ("the store holds another data key", "the store holds another data key"),
+    ],
+)
+def test_a_reason_that_is_told_does_not_change_with_each_attempt(text: str, told: str) -> None:
+    assert without_keys(text) == told
