@@ -7,6 +7,7 @@ everything, the inbox holds one stretch of it in memory, and tries again. What a
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -139,10 +140,12 @@ class Inbox:
         """The journal has advanced by what nobody waits for."""
         if self._soon is None:
             loop = asyncio.get_running_loop()
-            self._soon = loop.call_at(max(loop.time() + _SOON, self._rang_at + _APART), self._ring)
+            at = max(loop.time() + _SOON, self._rang_at + _APART)
+            # At the same instants for all sessions: what they then write shares statements.
+            self._soon = loop.call_at(math.ceil(at / _SOON) * _SOON, self._ring)
 
     def _ring(self) -> None:
-        self._soon, self._rang_at = None, asyncio.get_running_loop().time()
+        self._soon, self._rang_at = None, asyncio.get_running_loop().time() // _SOON * _SOON
         self._wake.set()
 
     def want(self, wants: Wants) -> None:

@@ -1,5 +1,7 @@
 """What came from WhatsApp, written batch by batch: one transaction for a stretch of the journal. For the inbox.
 
+Stretches of nothing but receipts share statements with those of other sessions (`incoming_receipts`).
+
 Every statement is about all rows of its kind at once, and every change is one that may be made again: ids are made of
 the journal's event ids, a status never goes back, the younger of two reactions stays.
 """
@@ -12,13 +14,17 @@ import asyncpg
 
 from whatsam_connector.errors import DatabaseUnavailable, UnstorableRecord
 from whatsam_connector.messages.batch import Batch, Context, Deferred, ReceiptFor, Recorded, TargetKey
+from whatsam_connector.messages.gathering import Gathering
 from whatsam_connector.storage import incoming_around, incoming_changes, incoming_context, incoming_messages
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.incoming_owner import Owner
+from whatsam_connector.storage.incoming_receipts import Moved, Told, move_on, receipts_only
 from whatsam_core.logging import get_logger
 
 _log = get_logger(__name__)
 
+_TOGETHER = 64
+"""Sessions whose receipts share a statement."""
 _UNSTORABLE = (
     asyncpg.DataError,
     asyncpg.ProgramLimitExceededError,
@@ -32,6 +38,7 @@ class IncomingMessages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._receipts: Gathering[Told, Moved] = Gathering(self._move_on, _TOGETHER)
         self._months = set[tuple[int, int]]()
         """Months that have a partition, or were refused one lately."""
 
@@ -46,24 +53,36 @@ class IncomingMessages:
         Raises `UnstorableRecord` for a value that PostgreSQL cannot hold.
         """
         owner = Owner(session, tenant, session_uid)
-        await self._make_months(batch)
         try:
-            async with self._database.transaction() as connection:
-                effect = await incoming_messages.write(connection, owner, batch.messages)
-                events = list(effect.events)
-                known, told = await incoming_changes.receipts(connection, owner, batch.receipts)
-                events += told
-                events += await incoming_changes.edits(connection, owner, batch.edits)
-                events += await incoming_changes.revokes(connection, owner, batch.revokes)
-                events += await incoming_around.reactions(connection, owner, batch.reactions)
-                events += await incoming_around.votes(connection, owner, batch.votes)
-                await incoming_around.contacts(connection, owner, batch.contacts)
-                await incoming_around.chats(connection, owner, batch, effect)
-                await incoming_around.events(connection, owner, [*events, *batch.events])
-                await incoming_context.defer(connection, owner, batch.deferred, batch.settled)
+            if not receipts_only(batch):
+                await self._make_months(batch)
+                return await self._write(owner, batch)
+            moved = await self._receipts.ask(Told(owner, batch.receipts))
+            if not moved.left:
+                return Recorded(known=moved.known)
+            written = await self._write(owner, Batch(receipts=moved.left))
+            return Recorded(known=moved.known | written.known)
         except _UNSTORABLE as error:
             raise UnstorableRecord(type(error).__name__) from error
+
+    async def _write(self, owner: Owner, batch: Batch) -> Recorded:
+        async with self._database.transaction() as connection:
+            effect = await incoming_messages.write(connection, owner, batch.messages)
+            events = list(effect.events)
+            known, told = await incoming_changes.receipts(connection, owner, batch.receipts)
+            events += told
+            events += await incoming_changes.edits(connection, owner, batch.edits)
+            events += await incoming_changes.revokes(connection, owner, batch.revokes)
+            events += await incoming_around.reactions(connection, owner, batch.reactions)
+            events += await incoming_around.votes(connection, owner, batch.votes)
+            await incoming_around.contacts(connection, owner, batch.contacts)
+            await incoming_around.chats(connection, owner, batch, effect)
+            await incoming_around.events(connection, owner, [*events, *batch.events])
+            await incoming_context.defer(connection, owner, batch.deferred, batch.settled)
         return Recorded(known=known, inserted=effect.inserted)
+
+    async def _move_on(self, told: Sequence[Told]) -> Sequence[Moved]:
+        return await move_on(self._database, told)
 
     async def advance(self, session: str, receipts: Sequence[ReceiptFor]) -> set[str]:
         """Receipts that were there before their message had its id. Which of them have a row; never backwards."""

@@ -31,6 +31,7 @@ from whatsam_connector.messages.batch import (
     TargetRow,
     Vote,
 )
+from whatsam_connector.storage import incoming_receipts
 from whatsam_connector.storage.database import Database
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_core.message_ids import derived_message_id, message_at, new_message_id
@@ -76,13 +77,13 @@ async def record(table: MessageTable, **parts: Any) -> int:
     return (await table.record(SESSION, TENANT, UID, Batch(**parts))).inserted
 
 
-async def sent_one(sql: asyncpg.Connection, wa_id: str, chat: str = ANN) -> UUID:
+async def sent_one(sql: asyncpg.Connection, wa_id: str, chat: str = ANN, session: str = SESSION) -> UUID:
     """An outgoing message that WhatsApp has taken, as API and outbox leave it."""
     made = new_message_id(NOW)
     await sql.execute(
         "insert into messages (id, at, session, tenant, direction, chat, contact, body, status) "
         "values ($1, $2, $3, $4, 'out', $5, $5, '{\"text\": \"ours\"}', 'pending')",
-        made, message_at(NOW), SESSION, TENANT, chat,
+        made, message_at(NOW), session, TENANT, chat,
     )  # fmt: skip
     await sql.execute("update messages set status = 'sent', wa_id = $2 where id = $1", made, wa_id)
     return made
@@ -195,6 +196,83 @@ def test_receipts_in_any_order_and_any_stretches_end_at_the_furthest(
         await database.close()
 
     asyncio.run(run())
+
+
+async def test_receipts_of_many_sessions_at_once_reach_their_own_rows(
+    sql: asyncpg.Connection, table: MessageTable
+) -> None:
+    """They share statements; the same id in two sessions is two messages, and another tenant's row is nobody's."""
+    sessions = [f"whatsam/s{number}" for number in range(1, 6)]
+    ours = {session: await sent_one(sql, "WA-1", session=session) for session in sessions}
+
+    async def told(session: str, status: str, tenant: str = TENANT) -> frozenset[str]:
+        news = event(f"{session} {status}", "message.status")
+        parts = (ReceiptFor("WA-1", status, BOB, at=NOW, event=news), ReceiptFor("WA-9", status, BOB, at=NOW))
+        return (await table.record(session, tenant, UID, Batch(receipts=parts))).known
+
+    asked = [told(session, "delivered") for session in sessions]
+    asked += [told(session, "read") for session in sessions[1:]]
+    asked += [told("whatsam/s1", "played", tenant="t-2")]
+    assert await asyncio.gather(*asked) == [{"WA-1"}] * 9 + [frozenset()]
+    rows = {row["session"]: row["status"] for row in await sql.fetch("select session, status from messages")}
+    assert rows == dict.fromkeys(sessions, "read") | {"whatsam/s1": "delivered"}
+    events = await sql.fetch("select session, message_id, body from events")
+    assert {(one["session"], one["message_id"]) for one in events} == set(ours.items())
+    assert len(events) == 9
+
+
+async def test_a_row_that_others_move_at_the_same_time_ends_at_the_furthest(
+    postgres: PostgresServer, sql: asyncpg.Connection
+) -> None:
+    databases = [Database(postgres.url) for _ in range(3)]
+    tables = [MessageTable(database) for database in databases]
+    names = [f"WA-{number}" for number in range(10)]
+    for name in names:
+        await sent_one(sql, name)
+
+    async def told(table: MessageTable, status: str) -> None:
+        parts = tuple(
+            ReceiptFor(name, status, BOB, at=NOW, event=event(f"{name} {status}", "message.status")) for name in names
+        )
+        assert (await table.record(SESSION, TENANT, UID, Batch(receipts=parts))).known == set(names)
+
+    try:
+        await asyncio.gather(*(told(*one) for one in zip(tables, ("delivered", "read", "played"), strict=True)))
+    finally:
+        for database in databases:
+            await database.close()
+    assert {row["status"] for row in await sql.fetch("select status from messages")} == {"played"}
+    events = [json.loads(row["body"])["of"].split() for row in await sql.fetch("select body from events order by id")]
+    ranks = ["delivered", "read", "played"]
+    for name in names:
+        rising = [ranks.index(status) for of, status in events if of == name]
+        assert rising == sorted(set(rising)), "each step forward is told, once"
+        assert rising[-1] == 2
+
+
+async def test_a_row_that_was_moved_after_it_was_looked_up_is_moved_from_where_it_is(
+    sql: asyncpg.Connection, table: MessageTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WA-1", "WA-2"):
+        await sent_one(sql, name)
+    looked_up = incoming_receipts._found
+
+    async def then_moved(database: Database, told: Any) -> Any:
+        found = await looked_up(database, told)
+        await sql.execute("update messages set status = 'delivered' where wa_id = 'WA-1' and status = 'sent'")
+        return found
+
+    monkeypatch.setattr(incoming_receipts, "_found", then_moved)
+    for status in ("delivered", "read"):
+        parts = tuple(
+            ReceiptFor(name, status, BOB, at=NOW, event=event(f"{name} {status}", "message.status"))
+            for name in ("WA-1", "WA-2")
+        )
+        assert (await table.record(SESSION, TENANT, UID, Batch(receipts=parts))).known == {"WA-1", "WA-2"}
+    rows = {row["wa_id"]: row["status"] for row in await sql.fetch("select wa_id, status from messages")}
+    assert rows == {"WA-1": "read", "WA-2": "read"}
+    told = [json.loads(row["body"])["of"] for row in await sql.fetch("select body from events order by id")]
+    assert sorted(told) == ["WA-1 read", "WA-2 delivered", "WA-2 read"], "who moved WA-1 to delivered has told of it"
 
 
 async def test_receipts_of_a_group_are_kept_for_each_member(sql: asyncpg.Connection, table: MessageTable) -> None:
