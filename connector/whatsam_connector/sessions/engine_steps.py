@@ -40,13 +40,12 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
         case inputs.ProxyFailed():
             return _proxy_failed(state, said)
         case inputs.ConnectRefused():
-            trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {said.reason}; trying again")
-            return end_engine(replace(state, trouble=trouble), at_once=False)
+            return _refused(state, said.reason, timings)
         case inputs.JournalFull():
             trouble = Trouble("JournalFull", f"{said.reason}: what has arrived must be stored before more may come")
             return end_engine(replace(state, trouble=trouble), at_once=False)
         case inputs.LoggedOutByPeer():
-            return _logged_out(state, said.reason)
+            return _logged_out(state, said.reason, timings)
         case inputs.Replaced():
             trouble = Trouble("StreamReplaced", "another connection logged in with this device")
             return end_engine(replace(state, halt=trouble), at_once=True)
@@ -132,9 +131,36 @@ def _pairing_failed(state: SessionState, said: inputs.PairingFailed) -> Step:
     return end_engine(replace(without_code, trouble=trouble), at_once=True)
 
 
-def _logged_out(state: SessionState, reason: str) -> Step:
+_PERMANENT = frozenset({"GENERIC", "BAD_USER_AGENT", "CAT_INVALID", "CAT_EXPIRED", "NOT_FOUND", "CLIENT_UNKNOWN"})
+"""Refusals that are no outage. `UNKNOWN_…`, whatever its number, is one of them."""
+
+
+def _refused(state: SessionState, reason: str, timings: SessionTimings) -> Step:
+    """An outage is waited for without an end, with growing waits; a refusal that stays is a person's affair."""
+    if reason not in _PERMANENT and not reason.startswith("UNKNOWN_"):
+        trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {reason}; trying again")
+        return end_engine(replace(state, trouble=trouble), at_once=False)
+    refused = replace(state, refusals=state.refusals + 1)
+    if refused.refusals >= timings.most_refusals and state.stop is None:
+        text = (
+            f"WhatsApp refused the login {refused.refusals} times in a row ({reason}); upgrade the connector, "
+            "or change spec.desiredState to Stopped and back to try again"
+        )
+        return end_engine(replace(refused, halt=Trouble("LoginRefused", text), refusals=0), at_once=True)
+    trouble = Trouble("ConnectFailure", f"WhatsApp refused the login: {reason}; trying again")
+    return end_engine(replace(refused, trouble=trouble), at_once=False)
+
+
+def _logged_out(state: SessionState, reason: str, timings: SessionTimings) -> Step:
     if state.stage is Stage.LOGGING_OUT:
         return state, ()  # our own doing; `LogoutEnded` says how it went
+    if state.promised and not state.doubted and state.stop is None:
+        # The engine has deleted the device's rows, the store has not. One more login from there costs nothing.
+        trouble = Trouble("LogoutUnconfirmed", f"WhatsApp says that the device is not linked ({reason}); asking again")
+        doubted = replace(
+            state, doubted=True, trouble=trouble, linked=False, prepared=False, restart_in=timings.logout_doubt
+        )
+        return end_engine(doubted, at_once=True)
     trouble = Trouble(
         "LoggedOut",
         f"WhatsApp says that the device is no longer linked ({reason}); its last state is kept. "
@@ -144,13 +170,21 @@ def _logged_out(state: SessionState, reason: str) -> Step:
 
 
 def _banned(state: SessionState, said: inputs.Banned, now: datetime, timings: SessionTimings) -> Step:
-    wait = timings.shortest_ban
+    banned = replace(state, bans=state.bans + 1)
+    wait = min(timings.shortest_ban * 2.0**state.bans, timings.longest_ban_wait)
+    end = "" if said.until is None else f" until {said.until:%Y-%m-%d %H:%M:%S} UTC"
     if said.until is not None:
         wait = max(wait, (said.until - now).total_seconds())
-    trouble = Trouble("TemporaryBan", f"WhatsApp refuses the account for now (code {said.code}); trying again later")
-    return end_engine(replace(state, trouble=trouble, restart_in=wait), at_once=False)
+    if banned.bans >= timings.most_bans and state.stop is None:
+        text = (
+            f"WhatsApp has banned the account {banned.bans} times in a row (code {said.code}); look at the phone, and "
+            "change spec.desiredState to Stopped and back to try again"
+        )
+        return end_engine(replace(banned, halt=Trouble("TemporaryBan", text), bans=0), at_once=False)
+    trouble = Trouble("TemporaryBan", f"WhatsApp has banned the account{end} (code {said.code}); trying again then")
+    return end_engine(replace(banned, trouble=trouble, restart_in=wait), at_once=False)
 
 
 def _outdated(state: SessionState) -> Step:
-    trouble = Trouble("ClientOutdated", "WhatsApp does not accept this engine's version; upgrade the connector")
+    trouble = Trouble("ClientOutdated", "WhatsApp does not accept this engine's version; upgrade the connector's image")
     return end_engine(replace(state, halt=trouble), at_once=True)

@@ -36,6 +36,8 @@ _STALLED_REASONS = frozenset(
         "KeyringLacksKey",
         "StateOfAnotherTenant",
         "LoggedOut",
+        "TemporaryBan",
+        "LoginRefused",
         "ClientOutdated",
         "EngineTooOld",
         "EngineCrashing",

@@ -345,7 +345,8 @@ class SessionRunner:
                 epoch=self.epoch,
                 boot=self._holder.boot_id,
                 jid=self.state.jid,
-                handover=session.status.handover,
+                # After a doubted logout an engine has run since that handover: what is in the store needs its repair.
+                handover=None if self.state.doubted else session.status.handover,
             )
             if prepared.database is not None:
                 await self._tools.auth_state.track(self.uid)

@@ -107,6 +107,12 @@ class SessionState:
     """Starts in a row that did not lead to a stable connection."""
     crashes: int = 0
     """Engine processes in a row that crashed with it before it had worked for a while."""
+    bans: int = 0
+    """Temporary bans in a row, without a stable connection between them."""
+    refusals: int = 0
+    """Logins in a row that WhatsApp refused for good."""
+    doubted: bool = False
+    """WhatsApp has said "logged out" once since the last stable connection; the next time it is believed."""
     logged_out: bool = False
     """The device was unlinked, by us or by WhatsApp."""
     logout_error: str | None = None

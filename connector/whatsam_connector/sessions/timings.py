@@ -37,7 +37,15 @@ class SessionTimings:
     longest_backoff: float = 60.0
     """WhatsApp must not see a broken session knocking more often than that, nor people wait longer."""
     shortest_ban: float = 60.0
-    """A temporary ban is waited for at least so long, whatever it says."""
+    """A temporary ban is waited for at least so long, whatever it says; doubled with each ban in a row."""
+    longest_ban_wait: float = 3600.0
+    """The doubling ends here. A ban that says it lasts longer is waited for."""
+    most_bans: int = 6
+    """Bans in a row, each met when the one before was over: then a person must look."""
+    most_refusals: int = 10
+    """Logins in a row that WhatsApp refuses for a reason that does not pass by itself; with the waits, five minutes."""
+    logout_doubt: float = 10.0
+    """WhatsApp says "logged out" wrongly at times: so long after the first word the stored state is tried once more."""
 
 
 def backoff(failures: int, timings: SessionTimings, chance: float) -> float:

@@ -28,6 +28,7 @@ from whatsam_connector.sessions.moves import (
 from whatsam_connector.sessions.state import SessionState, Stage, Trouble
 from whatsam_connector.sessions.timings import SessionTimings
 from whatsam_connector.state.records import PrepareOutcome
+from whatsam_connector.supervision.exits import BLAMED
 
 _IDLE = frozenset({Stage.NEW, Stage.WAITING, Stage.FENCED, Stage.HALTED})
 
@@ -50,8 +51,8 @@ _HOPELESS = {
     PrepareOutcome.DAMAGED: ("AuthStateDamaged", "no stored auth state passes its checks; all of it was kept"),
 }
 
-CRASHES = frozenset({"Panic", "Crashed", "Hung", "Killed", "EngineFailed", "ProtocolError"})
-"""Ends of an engine process for which a session may be the reason; the values of `supervision.exits.ExitReason`."""
+CRASHES = frozenset(reason.value for reason in BLAMED)
+"""Ends of an engine process for which a session may be the reason, as `EngineGone` names them."""
 
 _STORE_AWAY = "the object store does not answer; trying again"
 
@@ -169,7 +170,7 @@ def _engine_gone(state: SessionState, gone: inputs.EngineGone, now: datetime, ti
         last_connected_at=now if was_in else state.last_connected_at,
     )
     if was_in and state.connected_at is not None and _seconds(state.connected_at, now) >= timings.stable_after:
-        dead = replace(dead, failures=0)
+        dead = replace(dead, failures=0, bans=0, refusals=0, doubted=False)
     dead = replace(dead, connected_at=None)
     timers = tuple(CancelTimer(timer) for timer in ENGINE_TIMERS)
     if state.stage is Stage.LOST:

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from whatsam_connector.supervision.exits import ExitReason
+from whatsam_connector.supervision.exits import BLAMED, ExitReason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,19 +207,6 @@ class Aftermath:
     """Of the sessions that the process took with it; those of others stay as they are."""
 
 
-_CRASHES = frozenset(
-    {
-        ExitReason.PANIC,
-        ExitReason.CRASHED,
-        ExitReason.HUNG,
-        ExitReason.KILLED,
-        ExitReason.ENGINE_FAILED,
-        ExitReason.PROTOCOL_ERROR,
-    }
-)
-"""Ends for which a session may be the reason. KILLED: by the kernel for its memory, if not by a person."""
-
-
 def aftermath(
     members: Sequence[str],
     reason: ExitReason,
@@ -238,7 +225,7 @@ def aftermath(
         others = frozenset(members) - {culprit}
         held = {culprit: _worse(suspicions.get(culprit), now, timings)} if culprit in members else {}
         return Aftermath(Outcome.REUNITE, (Group(others),) if others else (), held)
-    if reason not in _CRASHES or not members:
+    if reason not in BLAMED or not members:
         return Aftermath(Outcome.NOTHING, (), {})
     known = [held for uid in members if (held := suspicions.get(uid)) is not None and held.holds(now, timings)]
     after = {uid: _worse(suspicions.get(uid), now, timings, alone=len(members) == 1) for uid in members}

@@ -38,6 +38,19 @@ class ExitReason(enum.Enum):
     """neonize cannot be loaded, the fence cannot be armed, or a handler of ours failed."""
 
 
+BLAMED = frozenset(
+    {
+        ExitReason.PANIC,
+        ExitReason.CRASHED,
+        ExitReason.HUNG,
+        ExitReason.KILLED,
+        ExitReason.ENGINE_FAILED,
+        ExitReason.PROTOCOL_ERROR,
+    }
+)
+"""Ends for which a session may be the reason. KILLED: by the kernel for its memory, if not by a person."""
+
+
 class KillCause(enum.Enum):
     """Why the supervisor itself sent SIGKILL."""
 

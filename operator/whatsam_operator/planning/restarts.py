@@ -6,7 +6,7 @@ The holder lives and keeps the session; nobody else gets it. Two reasons: the ob
 
 from whatsam_core.resources import ConditionType, DesiredState, Phase, WhatsAppSession
 from whatsam_operator.planning import conditions, stream_replaced
-from whatsam_operator.planning.assigning import assign
+from whatsam_operator.planning.assigning import assign, unschedulable
 from whatsam_operator.planning.boots import Boot, boot_of
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import Decision, RecordTakeover, SetStatus, Story, TakenFrom
@@ -36,6 +36,11 @@ def plan_restart(case: Case) -> list[Decision]:
 
 def _replaced(case: Case, boot: Boot) -> list[Decision]:
     session, now = case.session, case.now
+    if case.elder is not None:
+        # Both ran, and WhatsApp has chosen: the younger one gives way until it is the only one. Its engine has ended.
+        message = f"the session {'/'.join(case.elder.metadata.key)} uses the same device: delete one of them"
+        refused = unschedulable(session, case.held, now, reason=conditions.DUPLICATE, message=message, stalled=True)
+        return [] if refused is None else [refused]
     since = case.snapshot.sightings.get(replaced_sighting(session))
     waited = 0.0 if since is None else now.steady - since
     tries = stream_replaced.recorded(session.metadata.annotations.get(stream_replaced.ANNOTATION))

@@ -19,6 +19,7 @@ from whatsam_operator.planning.holder import Hold
 from whatsam_operator.planning.moving import plan_move
 from whatsam_operator.planning.placement import NoPlace
 from whatsam_operator.planning.restarts import plan_restart
+from whatsam_operator.planning.telling import plan_telling
 
 
 def plan_running(case: Case) -> list[Decision]:
@@ -29,7 +30,7 @@ def plan_running(case: Case) -> list[Decision]:
         version = session.metadata.resource_version
         return [SetFinalizers(target=case.target, resource_version=version, finalizers=finalizers)]
     if case.held.hold is Hold.HELD:
-        return plan_restart(case) or plan_move(case)
+        return plan_restart(case) or plan_move(case) or plan_telling(case)
     if case.elder is not None:
         other = "/".join(case.elder.metadata.key)
         message = f"the session {other} uses the same device: delete one of them"

@@ -247,16 +247,18 @@ def test_a_replaced_session_waits_for_the_operator(tmp_path: Path) -> None:
     run(story())
 
 
-def test_logged_out_keeps_the_store_and_stalls(tmp_path: Path) -> None:
+def test_logged_out_is_doubted_once_keeps_the_store_and_stalls(tmp_path: Path) -> None:
     async def story() -> None:
         async with connector(tmp_path) as rig:
             engine = await rig.known_session()
             stored = rig.state.seq
             engine.say(LoggedOut(UID, "LOGGED_OUT", on_connect=True))
+            await until(lambda: len(rig.room.engines) == 2)
+            rig.room.engines[1].say(LoggedOut(UID, "LOGGED_OUT", on_connect=True))
             await rig.reaches(Phase.LOGGED_OUT)
             await asyncio.sleep(300)
             assert rig.state.seq == stored
-            assert len(rig.room.engines) == 1
+            assert len(rig.room.engines) == 2
             assert reason(rig, ConditionType.STALLED) == ("True", "LoggedOut")
 
     run(story())

@@ -1,6 +1,6 @@
 """The laws of a session's life, held over every sequence of inputs that hypothesis can think of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -474,8 +474,102 @@ def test_a_logout_that_cannot_be_done_is_given_up_and_said() -> None:
     assert reason(state, ConditionType.PAIRED) == ("True", "LogoutFailed")
 
 
-def test_logged_out_by_whatsapp_keeps_the_stored_state_and_stalls() -> None:
-    state, wanted = drive(connected(), inputs.LoggedOutByPeer("LOGGED_OUT"), inputs.EngineGone("Killed"))
+def doubting() -> tuple[SessionState, list[Effect]]:
+    return drive(connected(), inputs.LoggedOutByPeer("LOGGED_OUT"), inputs.EngineGone("Killed"))
+
+
+def logged_in_again(state: SessionState) -> SessionState:
+    again, _ = drive(
+        state,
+        inputs.TimerFired(Timer.RETRY),
+        inputs.PrepareEnded(PrepareOutcome.RESTORED, JID),
+        inputs.EngineStarted(),
+    )
+    return again
+
+
+def test_a_first_logout_is_doubted_and_the_stored_state_tried_once_more() -> None:
+    state, wanted = doubting()
+    assert effects.StartTimer(Timer.RETRY, TIMINGS.logout_doubt) in wanted
+    assert not any(isinstance(effect, effects.Forget | effects.Flush | effects.Release) for effect in wanted)
+    assert report(state).phase is Phase.RECONNECTING
+    assert reason(state, ConditionType.CONNECTED) == ("False", "LogoutUnconfirmed")
+    assert reason(state, ConditionType.PAIRED)[0] == "True"
+    state, wanted = drive(state, inputs.TimerFired(Timer.RETRY))
+    assert wanted == [effects.Prepare()], "the local file has lost its device"
+    state = logged_in_again(doubting()[0])
+    state, _ = drive(state, inputs.LoggedIn(JID, None))
+    assert report(state).phase is Phase.CONNECTED
+
+
+def test_a_session_that_is_to_end_doubts_no_logout() -> None:
+    state, _ = drive(connected(), inputs.SoftFenced(), inputs.LoggedOutByPeer("LOGGED_OUT"))
+    assert not state.doubted, "the last words of an engine that ends"
+
+
+def test_bans_are_waited_for_with_growing_waits_and_in_the_end_a_person_must_look() -> None:
+    state, waits = connected(), list[float]()
+    for number in range(1, TIMINGS.most_bans):
+        state, wanted = drive(state, inputs.Banned("101", NOW + timedelta(seconds=90)), inputs.EngineGone("Clean"))
+        waits += [effect.seconds for effect in wanted if isinstance(effect, effects.StartTimer)]
+        assert report(state).phase is Phase.DISCONNECTED
+        assert reason(state, ConditionType.CONNECTED) == ("False", "TemporaryBan")
+        assert reason(state, ConditionType.STALLED)[0] == "False"
+        assert len(waits) == number
+        state, _ = drive(state, inputs.TimerFired(Timer.RETRY), inputs.EngineStarted())
+    assert waits == [90, 120, 240, 480, 960]
+    state, _ = drive(state, inputs.Banned("101", None), inputs.EngineGone("Clean"))
+    assert state.stage is Stage.HALTED
+    assert reason(state, ConditionType.STALLED) == ("True", "TemporaryBan")
+
+
+def test_the_end_of_a_ban_is_told() -> None:
+    state, _ = drive(connected(), inputs.Banned("101", NOW + timedelta(hours=1)), inputs.EngineGone("Clean"))
+    told = find_condition(report(state).conditions, ConditionType.CONNECTED)
+    assert told is not None
+    assert "until 2026-11-22 13:00:00 UTC" in (told.message or "")
+
+
+def test_a_ban_without_an_end_is_never_waited_for_longer_than_an_hour() -> None:
+    state, wanted = drive(
+        replace(connected(), bans=TIMINGS.most_bans - 2), inputs.Banned("x", None), inputs.EngineGone("Clean")
+    )
+    waits = [effect.seconds for effect in wanted if isinstance(effect, effects.StartTimer)]
+    assert waits == [min(TIMINGS.shortest_ban * 2 ** (TIMINGS.most_bans - 2), TIMINGS.longest_ban_wait)]
+    assert state.stage is Stage.WAITING
+
+
+def refused(state: SessionState, why: str) -> SessionState:
+    after, _ = drive(
+        state,
+        inputs.ConnectRefused(why),
+        inputs.EngineGone("Clean"),
+        inputs.TimerFired(Timer.RETRY),
+        inputs.EngineStarted(),
+    )
+    return after
+
+
+def test_a_refusal_that_stays_stalls_and_an_outage_never_does() -> None:
+    away = bad = connected()
+    for _ in range(TIMINGS.most_refusals):
+        away, bad = refused(away, "SERVICE_UNAVAILABLE"), refused(bad, "BAD_USER_AGENT")
+    assert away.stage is Stage.CONNECTING
+    assert bad.stage is Stage.HALTED
+    assert reason(bad, ConditionType.STALLED) == ("True", "LoginRefused")
+
+
+def test_a_session_that_was_connected_for_long_has_a_clean_record() -> None:
+    state = replace(connected(), bans=3, refusals=3, doubted=True, failures=3)
+    later = NOW + timedelta(seconds=TIMINGS.stable_after)
+    state, _ = step(state, inputs.EngineGone("Panic"), later, TIMINGS)
+    assert (state.bans, state.refusals, state.doubted) == (0, 0, False)
+
+
+def test_logged_out_twice_keeps_the_stored_state_and_stalls() -> None:
+    state, wanted = drive(
+        logged_in_again(doubting()[0]), inputs.LoggedOutByPeer("LOGGED_OUT"), inputs.EngineGone("Killed")
+    )
     assert effects.Forget() in wanted
     assert not any(isinstance(effect, effects.Flush | effects.Release) for effect in wanted)
     assert report(state).phase is Phase.LOGGED_OUT

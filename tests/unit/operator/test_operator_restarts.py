@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_kit import RENDERING, START, assignment, condition, moment, observed, pod, pool, session, snapshot
 
-from whatsam_operator.planning.decisions import Assign, RecordTakeover, SetStatus, TakenFrom
+from whatsam_operator.planning.decisions import Assign, RecordTakeover, SetStatus, TakenFrom, Tell
 from whatsam_operator.planning.planner import plan, sightings
 from whatsam_operator.planning.stream_replaced import ANNOTATION, Answer, Try, answer, recorded, with_try
 
@@ -95,3 +95,31 @@ def test_an_epoch_behind_the_store_is_raised_above_it_at_the_same_holder():
     assert (raised.epoch, raised.assignment.boot_id) == (12, "b1")
     settled = session("a", status={"epoch": 12, "assignment": assignment("b1"), "replication": {"seq": 1, "epoch": 12}})
     assert decided(settled) == []
+
+
+def test_of_two_that_run_with_one_device_the_younger_gives_way_when_it_is_replaced():
+    elder = session(
+        "elder",
+        metadata={"creationTimestamp": (START - timedelta(days=1)).isoformat()},
+        status={"epoch": 2, "assignment": assignment("b2"), "phase": "Connected", "jid": "1:1@s"},
+    )
+    found = snapshot(
+        sessions=[elder, replaced()],
+        pools=[pool()],
+        pods=[pod("w1"), pod("w2")],
+        leases=[observed("b1"), observed("b2")],
+    )
+    (refused,) = [item for item in plan(found, RENDERING, moment(0.0)) if item.target.key[1] == "a"]
+    assert isinstance(refused, SetStatus)
+    assert refused.clear_assignment
+    said = {one.type.value: (one.status, one.reason) for one in refused.conditions}
+    assert said["Stalled"] == ("True", "DuplicateDevice")
+
+
+@pytest.mark.parametrize("reason", ["LoggedOut", "LogoutUnconfirmed", "TemporaryBan", "ClientOutdated", "LoginRefused"])
+def test_what_the_holder_says_becomes_an_event_with_its_words(reason):
+    one = replaced(phase="Error", conditions=[condition("Connected", "False", reason)])
+    (told,) = decided(one)
+    assert isinstance(told, Tell)
+    assert [(story.reason, story.warning) for story in told.stories] == [(reason, True)]
+    assert decided(replaced(phase="Error", conditions=[condition("Connected", "False", "Restarting")])) == []
