@@ -25,6 +25,7 @@ from whatsam_connector.journal import Limits
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import LeaseKeeper
 from whatsam_connector.lease.load import LoadMeter
+from whatsam_connector.lease.sampling import Sampler
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lifecycle import Connector, Parts
 from whatsam_connector.messages.mailroom import Mailroom
@@ -46,6 +47,7 @@ from whatsam_connector.storage.media_host import WhatsAppMediaHost
 from whatsam_connector.storage.media_work import MediaWork
 from whatsam_connector.storage.messages import MessageTable
 from whatsam_connector.storage.proxies import SecretProxies
+from whatsam_connector.storage.samples import SampleTable
 from whatsam_connector.storage.sessions import ClusterSessions
 from whatsam_connector.storage.targets import Targets
 from whatsam_connector.supervision import EnginePool, EngineProcess, PoolSettings
@@ -177,6 +179,7 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
         encrypt=settings.media_encryption != "none",
         count=lambda state: metrics.media.labels(state).inc(),
     )
+    measure_load = LoadMeter(clock.monotonic)
     keeper = LeaseKeeper(
         ClusterLeases(cluster, settings.namespace, settings.pool_uid),
         _first_record(settings, program, boot, port, clock),
@@ -185,7 +188,7 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
         clock=clock,
         follower=worker,
         count_sessions=lambda: len(worker),
-        measure_load=LoadMeter(clock.monotonic),
+        measure_load=measure_load,
         observe_latency=metrics.renewal,
     )
     tokens = TokenChecker(
@@ -233,6 +236,7 @@ async def build(settings: ConnectorSettings, *, first_shipper: FirstShipper | No
             server=HttpServer(app, listening),
             stores=stores,
             downloader=downloader,
+            sampler=_sampler(settings, database, boot, worker, measure_load),
             sessions_dir=settings.state_dir / "sessions",
             shutdown_grace=settings.shutdown_grace,
         )
@@ -287,6 +291,13 @@ def _pool_settings(settings: ConnectorSettings) -> PoolSettings:
             memory_mib_per_session=settings.engine_memory_mib_per_session,
         ),
     )
+
+
+def _sampler(
+    settings: ConnectorSettings, database: Database, boot: str, worker: Worker, measure_load: LoadMeter
+) -> Sampler:
+    rows = SampleTable(database, namespace=settings.namespace, pool=settings.pool, worker=settings.pod_name, boot=boot)
+    return Sampler(rows.write, lambda: len(worker), measure_load, first=random.random())  # noqa: S311 - spreads work, no secret
 
 
 def _preparing(settings: ConnectorSettings, database: Database, clock: Clock) -> Preparing:

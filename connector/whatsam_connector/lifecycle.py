@@ -19,6 +19,7 @@ from whatsam_connector.http.stores import Stores
 from whatsam_connector.http.tokens import TokenChecker
 from whatsam_connector.lease.engines import LivingEngines
 from whatsam_connector.lease.keeper import KeeperEnd, LeaseKeeper
+from whatsam_connector.lease.sampling import Sampler
 from whatsam_connector.messages import leftovers
 from whatsam_connector.messages.mailroom import Mailroom
 from whatsam_connector.messages.media.downloader import Downloader
@@ -69,6 +70,7 @@ class Parts:
     server: HttpServer
     stores: Stores
     downloader: Downloader
+    sampler: Sampler
     sessions_dir: Path
     shutdown_grace: float
 
@@ -117,6 +119,7 @@ class Connector:
                 ("successor", parts.successor.run()),
                 ("mailroom", parts.mailroom.ring_for_ever(self._keys, parts.worker.wake)),
                 ("media", parts.downloader.run()),
+                ("samples", parts.sampler.run()),
                 ("leftovers", leftovers.take_over_for_ever(parts.sessions_dir, parts.table, self._uids)),
             )
         ]

@@ -29,7 +29,7 @@ PAUSE = 0.05
 KEPT_AFTER_DELETION = timedelta(hours=72)
 """Rows of a session that was deleted with `Retain`: as long as the operator keeps its auth state."""
 EVENTS_KEPT = timedelta(days=30)
-"""Events, for webhooks and replays; records of the journal that waited in vain."""
+"""Events, for webhooks and replays; records of the journal that waited in vain; samples of workers."""
 EXPORTS_KEPT = timedelta(days=7)
 JOBS_KEPT = timedelta(days=30)
 YOUNG_FILE = timedelta(hours=13)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-HEAD = "0003"
+HEAD = "0004"
 """Newest revision of this version; a test holds it equal to what alembic finds."""
 VERSION_TABLE = "whatsam_schema"
 _LOCK = 7_243_001_120

@@ -25,6 +25,7 @@ _AGES = (
     ("events", "created_at"),
     ("deferred", "created_at"),
     ("dead_letters", "created_at"),
+    ("worker_samples", "at"),
 )
 """Tables whose rows go by age, whatever session they are of, and the column of the age."""
 
@@ -81,7 +82,7 @@ class UpkeepStore:
         return [name for name in old if await self._drop_empty(name)]
 
     async def delete_aged(self, older: timedelta, at_once: int) -> int:
-        """Delete some rows that nobody needs after so long: events, records that waited in vain. How many."""
+        """Delete some rows that nobody needs after so long: events, records that waited in vain, samples. How many."""
         deleted = 0
         for table, column in _AGES:
             async with self._database.connection() as connection:
