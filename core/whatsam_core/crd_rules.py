@@ -237,6 +237,8 @@ POOL: Final = Resource(
         Column("Sessions", ".status.sessions", "Sessions that refer to the pool.", "integer"),
         Column("Capacity", ".status.capacity", "Sessions that the ready workers can hold.", "integer"),
         Column("Age", ".metadata.creationTimestamp", "Time since its creation.", "date"),
+        Column("Right", ".status.autoscaling.desired", "Workers that autoscaling finds right.", "integer", wide=True),
+        Column("Because", ".status.autoscaling.reason", "What asks for them.", wide=True),
         Column("Engine", ".spec.engine", "The program that speaks to WhatsApp.", wide=True),
         Column("PerWorker", ".spec.sessionsPerWorker", "Sessions a worker holds at most.", "integer", wide=True),
         Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is ready or not.", wide=True),

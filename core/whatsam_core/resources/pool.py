@@ -9,6 +9,9 @@ from pydantic import Field
 from whatsam_core.resources.base import ObjectMeta, WireModel
 from whatsam_core.resources.conditions import Condition
 
+MOST_DEMANDS = 8
+"""Entries of `status.autoscaling.needed`."""
+
 
 class Engine(StrEnum):
     """Which program speaks to WhatsApp."""
@@ -162,6 +165,28 @@ class Worker(WireModel):
     last_heartbeat: datetime | None = Field(default=None, description="Last renewal of its Lease.")
 
 
+class Demand(WireModel):
+    """So many workers were needed until then."""
+
+    replicas: int = Field(ge=0, description="Workers.")
+    until: datetime = Field(description="The last moment at which so many were needed.")
+
+
+class Scaling(WireModel):
+    """What autoscaling found, and what it must not forget when the operator's leader changes."""
+
+    desired: int = Field(ge=0, description="Workers that are right now.")
+    reason: str = Field(description="What asks for them: Sessions, Pairings, Cpu, Memory, MinReplicas or MaxReplicas.")
+    busy_since: datetime | None = Field(
+        default=None, description="Since when CPU or memory have asked for more workers than there are."
+    )
+    needed: list[Demand] = Field(
+        default_factory=list[Demand],
+        max_length=MOST_DEMANDS,
+        description="Larger numbers that were right within the stabilization window, the largest first.",
+    )
+
+
 class PoolStatus(WireModel):
     """What is."""
 
@@ -174,6 +199,7 @@ class PoolStatus(WireModel):
     capacity: int = Field(default=0, ge=0, description="Sessions that its ready workers can hold.")
     selector: str = Field(default="", description="Label selector of its pods, for autoscalers.")
     workers: list[Worker] = Field(default_factory=list[Worker], description="Its workers.")
+    autoscaling: Scaling | None = Field(default=None, description="How many workers are right, if that is asked for.")
     conditions: list[Condition] = Field(default_factory=list[Condition], description="Ready, Reconciling, Stalled.")
 
 

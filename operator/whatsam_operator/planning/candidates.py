@@ -21,6 +21,11 @@ PAIRING_SHARE = 0.5
 FEWEST_PAIRING_SLOTS = 10
 
 
+def pairing_slots(limit: int) -> int:
+    """How many sessions without a device a worker with so many places may hold."""
+    return max(FEWEST_PAIRING_SLOTS, int(limit * PAIRING_SHARE))
+
+
 @dataclass(slots=True)
 class NodeLoad:
     """All workers of the pool on one node together."""
@@ -60,7 +65,7 @@ class Candidate:
     @property
     def pairing_slots(self) -> int:
         """How many sessions without a device it may hold."""
-        return max(FEWEST_PAIRING_SLOTS, int(self.limit * PAIRING_SHARE))
+        return pairing_slots(self.limit)
 
     def take(self, tenant: str, *, paired: bool, suspect: bool = False) -> None:
         """Count a session that the plan gives to it."""

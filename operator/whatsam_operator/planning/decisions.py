@@ -206,6 +206,22 @@ class SetDeletionCost(Decision):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetReplicas(Decision):
+    """Write the pool's number of workers, as autoscaling wants it."""
+
+    resource_version: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkPod(Decision):
+    """Have a pod give its sessions away because it shall go, and make it the first to go; or take that back."""
+
+    resource_version: str
+    leaves: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetPoolStatus(Decision):
     """Write the pool's status."""
 

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_operator.planning import decisions as made
-from whatsam_operator.planning.autoscaling import advise, use_of
+from whatsam_operator.planning.autoscaling import advise, next_step, remembered, use_of
 from whatsam_operator.planning.boots import Boots, boot_of, gather, pool_of
 from whatsam_operator.planning.candidates import Candidate
 from whatsam_operator.planning.deployment import Rendering
@@ -209,6 +209,11 @@ def describe(decision: made.Decision) -> str:  # noqa: PLR0911, PLR0912 - one li
             return ("create" if decision.create else "update") + " its PodDisruptionBudget"
         case made.SetDeletionCost():
             return f"set the deletion cost of {decision.target.key[1]} to {decision.cost}"
+        case made.SetReplicas():
+            return f"set its number of workers to {decision.replicas}"
+        case made.MarkPod():
+            pod = decision.target.key[1]
+            return f"have {pod} give its sessions away and go" if decision.leaves else f"keep {pod} after all"
         case made.SetPoolStatus():
             return "write its status"
         case made.Tell():
@@ -259,7 +264,7 @@ def _pool_of_decision(decision: made.Decision, snapshot: Snapshot, boots: Boots)
         case made.DeleteLease():
             boot = boots.by_key.get(decision.boot)
             return None if boot is None else boot.pool
-        case made.SetDeletionCost():
+        case made.SetDeletionCost() | made.MarkPod():
             pod = snapshot.pods.get(decision.target.uid)
             return None if pod is None else (pod.namespace, pod.pool)
         case _:
@@ -302,7 +307,8 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, floor: Floor, now: Moment, mine:
     steps = Counter(describe(one) for one in mine)
     found = wished(snapshot, boots, floor.untouched(pool), now)
     why = pause(snapshot, boots, pool, now)
-    advice = advise(pool, use_of(snapshot, boots, pool))
+    use = use_of(snapshot, boots, pool)
+    advice, step = advise(pool, use), next_step(pool, use, remembered(pool, use, now.wall), now.wall)
     return PoolPlan(
         pool="/".join(key),
         workers=workers,
@@ -315,7 +321,7 @@ def _pool(pool: WorkerPool, snapshot: Snapshot, floor: Floor, now: Moment, mine:
             for one in found
             if why is not Pause.LOSSES
         ),
-        autoscaling=f"{advice.replicas} workers are right: {advice.because}"
+        autoscaling=f"{advice.replicas} workers are right: {advice.because}; now: {step.verb.value} ({step.because})"
         if pool.spec.autoscaling.enabled
         else "off",
     )

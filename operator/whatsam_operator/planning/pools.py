@@ -24,17 +24,25 @@ from whatsam_operator.planning.decisions import (
     SetDeletionCost,
     SetFinalizers,
     SetPoolStatus,
+    SetReplicas,
     Story,
     Target,
     Tell,
 )
 from whatsam_operator.planning.liveness import Verdict
 from whatsam_operator.planning.losses import Brake, brake
+from whatsam_operator.planning.scaling import plan_scaling
 from whatsam_operator.planning.snapshot import Moment, Snapshot
 from whatsam_operator.planning.views import PodView
 
 HEARTBEAT_GRAIN = timedelta(seconds=30)
 """Heartbeat and load alone are written no more often than this: the Lease itself has the newest."""
+COUNT_GRAIN = 5.0
+"""Seconds between two writes when only numbers of sessions have changed: of 200 workers each write has 50 KiB."""
+MOST_SHOWN = 1000
+"""Workers in the status at most, as many as a pool may ask for: 250 KiB, where an object may have 1.5 MiB."""
+FIRST_TO_GO = -1
+"""Deletion cost of the pod that scaling down has chosen; others cost as much as they have sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,18 @@ def plan_pool(
     )
     scope = _Scope(pods=pods, mine=boots.of_pool(pool.metadata.key), boots=boots, referring=referring)
     decisions: list[Decision] = []
+    before = pool.status
     if pool.metadata.deleting:
         text = f"waiting: {referring} session{'s' if referring != 1 else ''} still refer to this pool"
         decisions.append(Tell(target=target, stories=(Story("DeletionWaiting", text, warning=True),)))
     else:
-        decisions += _apply(pool, target, scope, snapshot, rendering)
+        pool, scaled = plan_scaling(pool, pods, snapshot, boots, now)
+        decisions += [*_apply(pool, target, scope, snapshot, rendering), *scaled]
     status = _status(pool, scope, snapshot, now)
-    if _worth_writing(pool.status, status):
+    written = snapshot.pool_written.get(pool.metadata.key)
+    fresh = written is not None and now.steady - written < COUNT_GRAIN
+    # The number of workers changes the same object: one write after the other.
+    if not any(isinstance(one, SetReplicas) for one in decisions) and _worth_writing(before, status, fresh=fresh):
         decisions.append(SetPoolStatus(target=target, resource_version=version, status=status))
     return decisions
 
@@ -105,10 +118,11 @@ def _apply(
 
 
 def _deletion_costs(scope: _Scope) -> list[Decision]:
-    held = {pod.uid: 0 for pod in scope.pods}
+    held = {pod.uid: FIRST_TO_GO if pod.leaving else 0 for pod in scope.pods}
+    going = {pod.uid for pod in scope.pods if pod.leaving}
     for boot in scope.mine:
         uid = boot.lease.record.pod_uid
-        if uid in held:
+        if uid in held and uid not in going:
             held[uid] += scope.boots.sessions.get(boot.key, 0)
     return [
         SetDeletionCost(target=Target("pod", (pod.namespace, pod.name), pod.uid), cost=held[pod.uid])
@@ -129,7 +143,8 @@ def _status(pool: WorkerPool, scope: _Scope, snapshot: Snapshot, now: Moment) ->
         sessions=scope.referring,
         capacity=online * pool.spec.sessions_per_worker,
         selector=build.selector_text(pool.metadata.name),
-        workers=workers,
+        workers=workers[:MOST_SHOWN],
+        autoscaling=pool.status.autoscaling,
         conditions=_conditions(pool, scope, online, now.wall, foreign=foreign),
     )
 
@@ -137,10 +152,12 @@ def _status(pool: WorkerPool, scope: _Scope, snapshot: Snapshot, now: Moment) ->
 def _worker(pod: PodView, mine: Sequence[Boot], boots: Boots) -> Worker:
     living = [boot for boot in mine if boot.lease.record.pod_uid == pod.uid and not boot.judgement.verdict.gone]
     boot = max(living, key=lambda one: one.lease.record.acquired_at, default=None)
-    online = boot is not None and boot.judgement.verdict is Verdict.ALIVE and pod.ready and not pod.deleting
+    verdict = None if boot is None else boot.judgement.verdict
     state = WorkerState.OFFLINE
-    if online:
-        state = WorkerState.MAINTENANCE if pod.cordoned else WorkerState.ONLINE
+    if verdict in (Verdict.ALIVE, Verdict.DRAINING) and (pod.ready or pod.deleting):
+        # One that ends gives its sessions away in order, like one that is cordoned.
+        leaves = pod.cordoned or pod.deleting or verdict is Verdict.DRAINING
+        state = WorkerState.MAINTENANCE if leaves else WorkerState.ONLINE
     return Worker(
         name=pod.name,
         podUID=pod.uid,
@@ -198,19 +215,29 @@ def _conditions(pool: WorkerPool, scope: _Scope, online: int, now: datetime, *, 
     return conditions
 
 
-def _worth_writing(old: PoolStatus, new: PoolStatus) -> bool:
-    """A new status is written when more than heartbeats and load changed, or when those have become old."""
+def _worth_writing(old: PoolStatus, new: PoolStatus, *, fresh: bool) -> bool:
+    """A new status is written at once when a worker's state or a condition changed, and otherwise not too often.
 
-    def without_beats(status: PoolStatus) -> PoolStatus:
-        quiet = {"last_heartbeat": None, "cpu": None, "memory": None}
-        workers = [worker.model_copy(update=quiet) for worker in status.workers]
-        return status.model_copy(update={"workers": workers})
-
-    if without_beats(old) != without_beats(new):
+    `fresh`: it was written less than `COUNT_GRAIN` ago.
+    """
+    if _without(old, "sessions", *_BEATS) != _without(new, "sessions", *_BEATS):
         return True
+    if _without(old, *_BEATS) != _without(new, *_BEATS):
+        return not fresh
     beats = {worker.name: worker.last_heartbeat for worker in old.workers}
     return any(
         worker.last_heartbeat is not None
         and ((known := beats.get(worker.name)) is None or worker.last_heartbeat - known >= HEARTBEAT_GRAIN)
         for worker in new.workers
     )
+
+
+_BEATS = ("last_heartbeat", "cpu", "memory")
+
+
+def _without(status: PoolStatus, *fields: str) -> PoolStatus:
+    """The status without what changes often: those fields of each worker, and the number of sessions with them."""
+    blank: dict[str, object] = {name: 0 if name == "sessions" else None for name in fields}
+    workers = [worker.model_copy(update=blank) for worker in status.workers]
+    total = {"sessions": 0} if "sessions" in fields else {}
+    return status.model_copy(update={"workers": workers, **total})

@@ -103,3 +103,5 @@ class Snapshot:
     """Steady times at which a session was moved for the sake of balance, by its key."""
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])
     """Steady time of the last takeover in a pool whose mass failure is under suspicion."""
+    pool_written: Mapping[Key, float] = field(default_factory=dict[Key, float])
+    """Steady time at which a pool's status was written last."""

@@ -58,8 +58,11 @@ class PodView:
     """Name of its node; empty while it has none."""
     draining: bool = False
     """Somebody wants its sessions elsewhere; it is cordoned, too."""
+    leaving: bool = False
+    """That somebody is autoscaling: the pod goes when it is empty."""
     template: str = ""
     """Which template of its pool it was made from."""
+    resource_version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +137,10 @@ def read_pod(pod: Json) -> PodView:
         container=_read_container(status),
         deletion_cost=_whole_number(annotations.get(names.ANNOTATION_POD_DELETION_COST)),
         node=(pod.get("spec") or {}).get("nodeName") or "",
-        draining=cordon == "drain",
+        draining=cordon in (names.CORDON_DRAIN, names.CORDON_SCALE_DOWN),
+        leaving=cordon == names.CORDON_SCALE_DOWN,
         template=template_of(annotations),
+        resource_version=metadata.get("resourceVersion", ""),
     )
 
 

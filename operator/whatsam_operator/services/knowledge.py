@@ -21,6 +21,8 @@ class Knowledge:
     balanced: dict[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
     """By session: steady times of its last moves for the sake of balance, oldest first."""
     last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
+    pool_written: dict[Key, float] = field(default_factory=dict[Key, float])
+    """By pool: steady time at which its status was written last."""
 
     def forget_sessions_but(self, alive: set[str]) -> None:
         """Drop what is known of sessions that are gone."""

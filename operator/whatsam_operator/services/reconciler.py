@@ -160,6 +160,7 @@ class Reconciler:
             sightings=dict(self._knowledge.sightings),
             storms=self._knowledge.storms,
             last_braked=dict(self._knowledge.last_braked),
+            pool_written=dict(self._knowledge.pool_written),
         )
 
     @contextlib.asynccontextmanager

@@ -24,17 +24,20 @@ from whatsam_operator.planning.decisions import (
     Finalize,
     ForgetMigration,
     LookUpState,
+    MarkPod,
     NameSuccessor,
     RecordTakeover,
     RevokeLease,
     SetDeletionCost,
     SetFinalizers,
     SetPoolStatus,
+    SetReplicas,
     SetStatus,
     Story,
     Tell,
 )
 from whatsam_operator.planning.moving import MoveReason
+from whatsam_operator.planning.pools import FIRST_TO_GO
 from whatsam_operator.planning.rebalancing import DAY
 from whatsam_operator.planning.snapshot import BootKey, Key
 from whatsam_operator.services.clock import Clock
@@ -124,10 +127,13 @@ class Writer:
                 annotation = (names.ANNOTATION_POD_DELETION_COST, str(decision.cost))
                 stored = await self._kube.annotate(PODS, decision.target.key, None, decision.target.uid, annotation)
                 self._echo(PODS, stored)
+            case MarkPod():
+                await self._mark(decision)
+            case SetReplicas():
+                key, version = decision.target.key, decision.resource_version
+                self._echo(POOLS, await self._kube.set_replicas(POOLS, key, version, decision.replicas))
             case SetPoolStatus():
-                status = decision.status.to_wire()
-                key = decision.target.key
-                self._echo(POOLS, await self._kube.patch_status(POOLS, key, decision.resource_version, status))
+                await self._set_pool_status(decision)
             case Tell():
                 pass  # its stories are told by the caller, as those of every decision
             case _:
@@ -188,6 +194,21 @@ class Writer:
         for other in [other for other, moves in balanced.items() if now - moves[-1] >= DAY]:
             del balanced[other]
         balanced[key] = (*balanced.get(key, ())[-REMEMBERED_MOVES:], now)
+
+    async def _set_pool_status(self, decision: SetPoolStatus) -> None:
+        scaling, key = decision.status.autoscaling, decision.target.key
+        # A merge patch keeps what it does not name.
+        remembered = None if scaling is None else {"busySince": None, **scaling.to_wire()}
+        status: Json = {**decision.status.to_wire(), "autoscaling": remembered}
+        self._knowledge.pool_written[key] = self._clock().steady
+        self._echo(POOLS, await self._kube.patch_status(POOLS, key, decision.resource_version, status))
+
+    async def _mark(self, decision: MarkPod) -> None:
+        cordon = names.CORDON_SCALE_DOWN if decision.leaves else None
+        cost = str(FIRST_TO_GO) if decision.leaves else None
+        annotations = ((names.ANNOTATION_CORDON, cordon), (names.ANNOTATION_POD_DELETION_COST, cost))
+        target, version = decision.target, decision.resource_version
+        self._echo(PODS, await self._kube.annotate(PODS, target.key, version, target.uid, *annotations))
 
     async def _set_status(self, decision: SetStatus) -> None:
         if decision.previous is not None:

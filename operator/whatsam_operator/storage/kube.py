@@ -60,13 +60,17 @@ class Kube:
         return await self._patch(kind, key, {"metadata": metadata})
 
     async def annotate(
-        self, kind: Kind, key: Key, version: str | None, uid: str, annotation: tuple[str, str | None]
+        self, kind: Kind, key: Key, version: str | None, uid: str, *annotations: tuple[str, str | None]
     ) -> Json:
-        """Set one annotation (None: remove it); with `version` only if the object is still at it."""
-        metadata: Json = {"uid": uid, "annotations": {annotation[0]: annotation[1]}}
+        """Set annotations (None: remove it); with `version` only if the object is still at it."""
+        metadata: Json = {"uid": uid, "annotations": dict(annotations)}
         if version is not None:
             metadata["resourceVersion"] = version
         return await self._patch(kind, key, {"metadata": metadata})
+
+    async def set_replicas(self, kind: Kind, key: Key, version: str, replicas: int) -> Json:
+        """Write `spec.replicas` of an object that is still at `version`."""
+        return await self._patch(kind, key, {"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}})
 
     async def patch_status(self, kind: Kind, key: Key, version: str, status: Json) -> Json:
         """Merge `status` into the status of an object that is still at `version`; None removes a field."""
