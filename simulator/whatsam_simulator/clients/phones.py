@@ -5,9 +5,20 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from whatsam_simulator.authenticator import SoftwareAuthenticator
 from whatsam_simulator.clients.connection import ControlConnection
 from whatsam_simulator.contacts.app_state import MutationView
-from whatsam_simulator.control.models import CallId, Count, Devices, MessageIds, Mutations, PairedDevice, Uploaded
+from whatsam_simulator.control.models import (
+    CallId,
+    Count,
+    Devices,
+    MessageIds,
+    Mutations,
+    PairedDevice,
+    PasskeyView,
+    Uploaded,
+)
+from whatsam_simulator.crypto.webauthn import to_text
 
 
 class PhoneMethods(ControlConnection):
@@ -18,6 +29,15 @@ class PhoneMethods(ControlConnection):
 
     def enter_pairing_code(self, number: str, code: str) -> PairedDevice:
         return self._post(PairedDevice, f"/phones/{number}/pairing-code", {"code": code})
+
+    def demand_passkey(self, number: str, authenticator: SoftwareAuthenticator, **more: Any) -> None:
+        """Companions must present this passkey before they are linked. `more`: the other fields of `PasskeyRequest`."""
+        key = {"credential": to_text(authenticator.credential), "public_key": to_text(authenticator.public_key)}
+        self._ask("PUT", f"/phones/{number}/passkey", {**key, "rp_id": authenticator.rp_id, **more})
+
+    def passkey(self, number: str) -> PasskeyView:
+        """How far the newest linking by passkey has come."""
+        return self._get(PasskeyView, f"/phones/{number}/passkey")
 
     def unlink(self, number: str) -> list[str]:
         return self._post(Devices, f"/phones/{number}/unlink").devices

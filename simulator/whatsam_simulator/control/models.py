@@ -21,11 +21,38 @@ class PairingCodeRequest(Request):
 
 
 class PairedDevice(BaseModel):
-    """A device that has just been linked."""
+    """A device that has just been linked, or will be once it has presented the phone's passkey."""
 
     device: str = Field(description="number:id, as the journal names it")
     jid: str
     lid: str
+
+
+class PasskeyRequest(Request):
+    """A passkey of a phone's owner: from now on a companion must present it before it is linked."""
+
+    credential: str = Field(description="Id of the credential, base64url without padding")
+    public_key: str = Field(description="Its P-256 key: SubjectPublicKeyInfo, base64url without padding")
+    rp_id: str = "whatsapp.com"
+    timeout_seconds: int = Field(default=300, ge=1, le=3600, description="As the options tell it")
+    options_on_request: bool = Field(default=False, description="The companion has to ask for the options")
+    continues_with: int = Field(
+        default=1, ge=1, description="With which good answer the phone goes on; only the first proves the scan"
+    )
+    phone: Literal["continues", "silent", "garbled"] = Field(
+        default="continues", description="What the phone does after a good answer"
+    )
+
+
+class PasskeyView(BaseModel):
+    """How far the newest linking by passkey has come."""
+
+    asked: bool
+    refused: int = Field(description="Answers that the server did not take")
+    answered: int = Field(description="Answers that it took")
+    handoff_proven: bool = Field(description="The last answer proved that the companion's code was scanned")
+    code: str = Field(description="What the phone shows for its owner to compare; empty: nothing yet")
+    confirmed: bool
 
 
 class MessageId(BaseModel):

@@ -14,6 +14,8 @@ from whatsam_simulator.control.models import (
     Mutations,
     PairedDevice,
     PairingCodeRequest,
+    PasskeyRequest,
+    PasskeyView,
     ScanRequest,
     StanzaRequest,
     StreamErrorRequest,
@@ -32,6 +34,24 @@ async def scan(number: PathNumber, body: ScanRequest, service: Service) -> Paire
 async def pairing_code(number: PathNumber, body: PairingCodeRequest, service: Service) -> PairedDevice:
     """Types in the pairing code that a client shows for this number, and waits for the client's answer."""
     return await service.enter_code(number, body.code)
+
+
+@router.put("/{number}/passkey", status_code=204)
+async def set_passkey(number: PathNumber, body: PasskeyRequest, service: Service) -> None:
+    """From now on companions of this phone must present a passkey, also of a number that does not exist yet."""
+    service.set_passkey(number, body)
+
+
+@router.delete("/{number}/passkey", status_code=204)
+async def remove_passkey(number: PathNumber, service: Service) -> None:
+    """Companions are linked without a passkey again."""
+    service.remove_passkey(number)
+
+
+@router.get("/{number}/passkey")
+async def passkey(number: PathNumber, service: Service) -> PasskeyView:
+    """How far the newest linking by passkey has come."""
+    return service.passkey(number)
 
 
 @router.post("/{number}/unlink")

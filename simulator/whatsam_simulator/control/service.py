@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from urllib.parse import quote
 
 from whatsam_simulator.contacts.app_state import ChatChangeRequest, MutationView, RawChangeRequest
@@ -19,6 +19,8 @@ from whatsam_simulator.control.models import (
     MediaBehaviourRequest,
     NewsletterView,
     PairedDevice,
+    PasskeyRequest,
+    PasskeyView,
     ProxyRequest,
     ProxyView,
     ServerInfo,
@@ -29,7 +31,8 @@ from whatsam_simulator.control.models import (
     UploadRequest,
 )
 from whatsam_simulator.crypto import media
-from whatsam_simulator.errors import RequestRefused, UnknownItem
+from whatsam_simulator.crypto.webauthn import from_text, public_key
+from whatsam_simulator.errors import MalformedInput, RequestRefused, UnknownItem
 from whatsam_simulator.faults import Faults
 from whatsam_simulator.journal.journal import Journal
 from whatsam_simulator.journal.records import EndReason
@@ -38,6 +41,7 @@ from whatsam_simulator.server.context import Link
 from whatsam_simulator.server.forward_proxies import Address, ForwardProxy
 from whatsam_simulator.server.login import unlink
 from whatsam_simulator.server.newsletters import Newsletter
+from whatsam_simulator.server.passkeys import Passkey, Progress
 from whatsam_simulator.server.site import MEDIA_HOST, MEDIA_PATH, media_path
 from whatsam_simulator.simulation import Simulation
 from whatsam_simulator.wire.jid import Jid
@@ -96,6 +100,22 @@ class ControlService:
 
     async def enter_code(self, number: str, code: str) -> PairedDevice:
         return _paired(await self._simulation.pairing.enter_code(number, code))
+
+    def set_passkey(self, number: str, body: PasskeyRequest) -> None:
+        more = body.model_dump(exclude={"credential", "public_key"})
+        try:
+            credential, key = from_text(body.credential), from_text(body.public_key)
+            public_key(key)
+        except MalformedInput as error:
+            raise RequestRefused(str(error)) from None
+        self._simulation.pairing.passkeys.of[number] = Passkey(credential, key, **more)
+
+    def remove_passkey(self, number: str) -> None:
+        self._simulation.pairing.passkeys.of.pop(number, None)
+
+    def passkey(self, number: str) -> PasskeyView:
+        progress = self._simulation.pairing.passkeys.progress.get(number, Progress())
+        return PasskeyView(**asdict(progress))
 
     def unlink(self, number: str) -> list[str]:
         companions = self._world.account(number).companions

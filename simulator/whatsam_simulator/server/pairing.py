@@ -1,4 +1,4 @@
-"""Linking a companion: QR code and pairing code, on the server's and the phone's side.
+"""Linking a companion: QR code and pairing code, on the server's and the phone's side; for passkeys see `passkeys`.
 
 The phone "scans" when the control API says so. Source: whatsmeow, `pair.go`, `pair-code.go`.
 """
@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whatsam_simulator.crypto.device_identity import check_answer, sealed_identity
 from whatsam_simulator.crypto.keys import KeyPair, derive, raw_public, verify, wire_public
-from whatsam_simulator.errors import BadSignature, MalformedInput, RequestRefused, UnknownItem
+from whatsam_simulator.errors import BadSignature, MalformedInput, QueryRefused, RequestRefused, UnknownItem
 from whatsam_simulator.journal.records import EndReason, ViolationKind
 from whatsam_simulator.server.connection import Connection, refusal, result, stream_error
 from whatsam_simulator.server.context import Context
+from whatsam_simulator.server.passkeys import Ceremony, Passkeys
 from whatsam_simulator.wire.jid import SERVER
 from whatsam_simulator.wire.node import Node, element
 from whatsam_simulator.wire.protobuf import Fields
@@ -56,6 +57,10 @@ class PairingClient:
     references: list[str] = field(default_factory=list[str])
     code: CodeRequest | None = None
     device: Device | None = None
+    """It was told that it is linked."""
+    coming: Device | None = None
+    """What it will be, once the passkey was given."""
+    ceremony: Ceremony | None = None
 
 
 class Pairing:
@@ -64,6 +69,7 @@ class Pairing:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._clients: dict[str, PairingClient] = {}
+        self.passkeys = Passkeys(context)
 
     # the server's side
 
@@ -97,6 +103,9 @@ class Pairing:
             elif stanza.get("type") == "error" and client.device is not None:
                 client.device = None
             return
+        if client.ceremony is not None and client.coming is not None:
+            self._go_on(client, client.ceremony, client.coming, stanza)
+            return
         request = stanza.child("link_code_companion_reg")
         if request is None:
             link.send(result(stanza))
@@ -105,6 +114,19 @@ class Pairing:
         else:
             link.send(result(stanza))
             self._finish_code(client, stanza, request.need("link_code_pairing_wrapped_key_bundle").data)
+
+    def _go_on(self, client: PairingClient, ceremony: Ceremony, device: Device, iq: Node) -> None:
+        try:
+            keys = self.passkeys.handle(client.link, ceremony, iq)
+        except QueryRefused as error:
+            client.link.send(refusal(iq, error.code, error.text))
+            return
+        if keys is None:
+            return
+        if (keys.noise, raw_public(keys.identity)) != (client.link.noise_public, client.identity):
+            raise BadSignature("the keys in the pairing request are not those of the client that waits")
+        client.ceremony = None
+        self._link(client, device, keys.adv_secret)
 
     def _confirm(self, client: PairingClient, device: Device, answer: Node) -> None:
         world = self._context.world
@@ -199,7 +221,15 @@ class Pairing:
             signed_prekey=client.signed_prekey,
         )
         account.next_device += 1
-        client.device, client.references = device, []
+        client.coming, client.references = device, []
+        client.ceremony = self.passkeys.begin(client.link, number, secret)
+        if client.ceremony is None:
+            self._link(client, device, secret)
+        return device
+
+    def _link(self, client: PairingClient, device: Device, secret: bytes) -> None:
+        account, number = self._context.world.account(device.number), device.number
+        client.device = device
         if self._context.faults.wrong_pairing_hmac and self._context.faults.concern(number):
             secret = os.urandom(32)
         now = self._context.timestamp()
@@ -210,7 +240,6 @@ class Pairing:
         ]
         attrs = {"from": SERVER, "type": "set", "id": "pair-1", "t": now}
         client.link.send(element("iq", attrs, [element("pair-success", {}, content)]))
-        return device
 
     def close_all(self) -> int:
         """Ends the connections of all clients that wait; tells how many."""
