@@ -15,13 +15,13 @@ class PairingEnd(enum.Enum):
     """Why a pairing came to its end without a device."""
 
     TIMEOUT = "timeout"
-    """Nobody scanned (six codes, 160 seconds), or the server closed the connection. Start again for new codes."""
+    """Nobody scanned (six codes, 160 seconds), no passkey came, or the server hung up. Start again for new codes."""
     ERROR = "error"
     """The phone's answer did not fit, or WhatsApp refused the number. Start again, slowly."""
     OUTDATED = "outdated"
     """WhatsApp no longer takes this engine version: only a newer engine helps."""
     PASSKEY = "passkey"
-    """The account asks for a passkey, which this engine cannot answer (capability `passkey`)."""
+    """The account asks for a passkey, which this engine cannot pass on (capability `passkey`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,27 @@ class PairingCodeShown:
 
     uid: str
     code: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRequested:
+    """The account asks for a passkey: `answer_passkey` has to bring it in time. The codes are used up."""
+
+    uid: str
+    request: str
+    """WebAuthn's `PublicKeyCredentialRequestOptions` as JSON."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyConfirmationShown:
+    """WhatsApp took the passkey, and the phone goes on."""
+
+    uid: str
+    code: str | None
+    """To be compared with the one on the phone, then `confirm_passkey`. None: the engine has confirmed by itself,
+    because it could prove that its code was scanned."""
     expires_at: datetime
 
 
@@ -226,6 +247,8 @@ class RetryRequested:
 EngineEvent = (
     QrShown
     | PairingCodeShown
+    | PasskeyRequested
+    | PasskeyConfirmationShown
     | Paired
     | PairingEnded
     | Connected

@@ -29,6 +29,8 @@ class Method:
     """How long the supervisor waits when the caller names no time of its own, waiting in the lane included."""
     changes: bool
     """Whether it has an effect at WhatsApp: an answer that does not come is Uncertain then, else only Unresponsive."""
+    pairing: bool = False
+    """It is for a session that is being paired; all others need a login."""
 
 
 LOOKUP_SECONDS = 20.0
@@ -69,6 +71,9 @@ METHODS: dict[str, Method] = {
         _change("subscribe_presence", PRESENCE_SECONDS),
         Method("reject_call", Lane.MESSAGES, PRESENCE_SECONDS, changes=True),
         Method("request_history", Lane.MESSAGES, HISTORY_SYNC_SECONDS, changes=True),
+        # Pairing by passkey (`events.PasskeyRequested`).
+        Method("answer_passkey", Lane.LOOKUPS, CHANGE_SECONDS, changes=True, pairing=True),
+        Method("confirm_passkey", Lane.LOOKUPS, CHANGE_SECONDS, changes=True, pairing=True),
         # Contacts.
         _lookup("is_on_whatsapp"),
         _lookup("user_info"),

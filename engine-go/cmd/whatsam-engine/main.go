@@ -119,7 +119,7 @@ func main() {
 		Journal: journal.Open,
 		Hello: protocol.Hello{
 			Version: protocol.Version, Engine: "whatsmeow", EngineVersion: version(), PID: os.Getpid(), Deadline: given.deadline,
-			Capabilities: protocol.Capabilities{OwnMessageIDs: true, AckAfterPersist: true},
+			Capabilities: protocol.Capabilities{OwnMessageIDs: true, AckAfterPersist: true, Passkey: true},
 		},
 	}).Serve
 	go serve() // not on the first thread: every switch to a goroutine that is tied to one costs two switches of threads

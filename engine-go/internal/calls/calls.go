@@ -20,7 +20,7 @@ type action func(ctx context.Context, client *whatsmeow.Client) (any, error)
 // A method reads the arguments of one call and returns what is to be done with them.
 type method func(*arguments) action
 
-// methods has one for each of protocol.Methods.
+// methods has one for each of protocol.Methods but those of a pairing, which are the session's own.
 var methods = map[string]method{
 	// Messages and media.
 	"upload":             upload,

@@ -16,7 +16,6 @@ const (
 	PairingEndTimeout  PairingEnd = "timeout"
 	PairingEndError    PairingEnd = "error"
 	PairingEndOutdated PairingEnd = "outdated"
-	PairingEndPasskey  PairingEnd = "passkey"
 )
 
 // QrShown is a QR code to scan; the code is a secret.
@@ -30,6 +29,22 @@ type QrShown struct {
 type PairingCodeShown struct {
 	UID       string    `json:"uid"`
 	Code      string    `json:"code"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// PasskeyRequested says that the account asks for a passkey; the codes are used up.
+type PasskeyRequested struct {
+	UID string `json:"uid"`
+	// Request is WebAuthn's PublicKeyCredentialRequestOptions as JSON.
+	Request   string    `json:"request"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// PasskeyConfirmationShown says that the phone goes on after the passkey.
+type PasskeyConfirmationShown struct {
+	UID string `json:"uid"`
+	// Code is to be compared with the one on the phone; nil: the engine has confirmed by itself, because the scan is proven.
+	Code      *string   `json:"code"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
@@ -166,6 +181,12 @@ func (event QrShown) Session() string { return event.UID }
 
 // Session is the uid of the session that it happened to.
 func (event PairingCodeShown) Session() string { return event.UID }
+
+// Session is the uid of the session that it happened to.
+func (event PasskeyRequested) Session() string { return event.UID }
+
+// Session is the uid of the session that it happened to.
+func (event PasskeyConfirmationShown) Session() string { return event.UID }
 
 // Session is the uid of the session that it happened to.
 func (event Paired) Session() string { return event.UID }

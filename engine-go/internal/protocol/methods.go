@@ -19,6 +19,8 @@ type Method struct {
 	Limit time.Duration
 	// Changes says whether it has an effect at WhatsApp: a failure is Uncertain then unless it proves that nothing was done.
 	Changes bool
+	// Pairing says that it is for a session that is not linked yet; all others need a login.
+	Pairing bool
 }
 
 const (
@@ -29,18 +31,21 @@ const (
 	uploadLimit   = 60 * time.Second
 )
 
-func lookup(limit time.Duration) Method { return Method{Lookups, limit, false} }
-func change(limit time.Duration) Method { return Method{Lookups, limit, true} }
+func lookup(limit time.Duration) Method { return Method{Lane: Lookups, Limit: limit} }
+func change(limit time.Duration) Method { return Method{Lane: Lookups, Limit: limit, Changes: true} }
 
 // Methods is every call that exists, as in connector/whatsam_connector/engine/methods.py; a test holds the two against each other.
 var Methods = map[string]Method{
-	"upload":             {Media, uploadLimit, false},
+	"upload":             {Lane: Media, Limit: uploadLimit},
 	"mark_read":          change(changeLimit),
-	"presence":           {Messages, presenceLimit, true},
-	"chat_presence":      {Messages, presenceLimit, true},
+	"presence":           {Lane: Messages, Limit: presenceLimit, Changes: true},
+	"chat_presence":      {Lane: Messages, Limit: presenceLimit, Changes: true},
 	"subscribe_presence": change(presenceLimit),
-	"reject_call":        {Messages, presenceLimit, true},
-	"request_history":    {Messages, historyLimit, true},
+	"reject_call":        {Lane: Messages, Limit: presenceLimit, Changes: true},
+	"request_history":    {Lane: Messages, Limit: historyLimit, Changes: true},
+
+	"answer_passkey":  {Lane: Lookups, Limit: changeLimit, Changes: true, Pairing: true},
+	"confirm_passkey": {Lane: Lookups, Limit: changeLimit, Changes: true, Pairing: true},
 
 	"is_on_whatsapp": lookup(lookupLimit),
 	"user_info":      lookup(lookupLimit),

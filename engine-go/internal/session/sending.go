@@ -93,6 +93,9 @@ func notSent(id int64, err error) protocol.Answer {
 
 // Call carries out one call.
 func (session *session) Call(ctx context.Context, request protocol.Call) protocol.Answer {
+	if protocol.Methods[request.Method].Pairing {
+		return session.pairing.call(ctx, request)
+	}
 	if !calls.Supported(request.Method) {
 		return protocol.Refused{ID: request.ID, Code: "Unsupported", Message: "this engine cannot do it"}
 	}

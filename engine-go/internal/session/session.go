@@ -39,6 +39,7 @@ type session struct {
 
 	database  *database
 	client    *whatsmeow.Client
+	pairing   *pairing // nil with a device
 	watch     watch
 	stumbles  stumbles
 	unfetched stumbles
@@ -108,6 +109,9 @@ func (session *session) open(network *network) error {
 	client.BackgroundEventCtx = session.ctx
 	client.AddEventHandlerWithSuccessStatus(session.handle)
 	session.client = client
+	if device.ID == nil {
+		session.pair()
+	}
 	session.learn()
 	return nil
 }
@@ -131,15 +135,7 @@ func (session *session) run() {
 			session.fail("the connection did not come up in time")
 		}
 	})
-	var codes <-chan whatsmeow.QRChannelItem
-	if session.client.Store.ID == nil {
-		var err error
-		if codes, err = session.client.GetQRChannel(session.ctx); err != nil {
-			session.fail(fmt.Sprintf("no pairing: %v", err))
-			return
-		}
-		session.spawn("pairing", func() { session.pair(codes) })
-	}
+	unlinked := session.client.Store.ID == nil
 	err := session.client.ConnectContext(session.ctx)
 	if err != nil {
 		expired.Stop()
@@ -148,7 +144,7 @@ func (session *session) run() {
 		}
 		return
 	}
-	if codes == nil {
+	if !unlinked {
 		session.hasBegun()
 	}
 }

@@ -37,9 +37,17 @@ class Difference(Generic[Expected]):
 CAPABILITIES = Difference(
     "What the engine says of itself (`hello`)",
     "no ids of one's own, acknowledges before the journal has it, no passkey",
-    "ids of one's own, acknowledges when the journal has it, no passkey",
+    "ids of one's own, acknowledges when the journal has it, passkeys",
     "test_engine_capabilities_flow.py::test_an_engine_says_what_it_can",
-    ((False, False, False), (True, True, False)),
+    ((False, False, False), (True, True, True)),
+)
+
+PASSKEY = Difference(
+    "Pairing an account that asks for a passkey",
+    "ends: `PairingEnded` with `passkey`; nothing is linked",
+    "WebAuthn's request is told, its answer taken (`answer_passkey`), and a code shown where one must be compared",
+    "test_engine_passkey_flow.py::test_an_account_with_a_passkey",
+    (False, True),
 )
 
 # --- sending ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,11 @@ _WRITTEN = Path(__file__).parents[3] / "engine-go/internal/calls/testdata/method
 
 def test_the_go_engine_has_each_method() -> None:
     assert json.loads(_WRITTEN.read_text()) == {
-        method.name: {"lane": method.lane.value, "seconds": method.timeout_seconds, "changes": method.changes}
+        method.name: {
+            "lane": method.lane.value,
+            "seconds": method.timeout_seconds,
+            "changes": method.changes,
+            "pairing": method.pairing,
+        }
         for method in METHODS.values()
     }
