@@ -13,7 +13,7 @@ MASK: Final = "[redacted]"
 
 _PRIVATE_KEYS: Final = re.compile(
     r"(?:^|_)(?:password|passwd|secret|secret_key|token|authorization|cookie|api_key|private_key|access_key|data_key"
-    r"|wrapped_key|keyring|qr|qr_code|pairing_code|credentials|dsn|database_url|redis_url|text|caption|body|content"
+    r"|wrapped_key|keyring|qr|qr_code|pairing_code|confirmation_code|passkey|credentials|dsn|database_url|redis_url|text|caption|body|content"
     r"|push_name)$"
 )
 """Of keys in snake_case. `code` alone is not here: it is an error code far more often than a QR code."""

@@ -18,6 +18,10 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
                 return state, ()
             code = ShownCode(said.qr, said.pairing_code, said.expires_at)
             return replace(state, code=code, trouble=None), ()
+        case inputs.PasskeyAsked() | inputs.PasskeyTaken():
+            return _passkey(state, said), ()
+        case inputs.PasskeyRequired():
+            return _passkey_required(state)
         case inputs.PairingFailed():
             return _pairing_failed(state, said)
         case inputs.DeviceLinked():
@@ -26,6 +30,7 @@ def engine_says(state: SessionState, said: Input, now: datetime, timings: Sessio
                 stage=Stage.SECURING,
                 linked=True,
                 code=None,
+                passkey_required=False,
                 jid=said.jid,
                 phone_number=said.phone_number or state.phone_number,
                 push_name=said.push_name or state.push_name,
@@ -119,6 +124,24 @@ def _proxy_failed(state: SessionState, failed: inputs.ProxyFailed) -> Step:
     if state.logged_in or state.stage not in (Stage.CONNECTING, Stage.SECURING):
         return state, ()
     return replace(state, trouble=Trouble(failed.reason, failed.message)), ()
+
+
+def _passkey(state: SessionState, said: inputs.PasskeyAsked | inputs.PasskeyTaken) -> SessionState:
+    if state.stage is not Stage.PAIRING:
+        return state
+    if isinstance(said, inputs.PasskeyAsked):
+        shown = ShownCode(None, None, said.expires_at, passkey_request=said.request)
+    else:
+        # Nobody is asked twice: without a code to compare, the phone and the engine go on by themselves.
+        request = state.code.passkey_request if state.code is not None and said.confirmation_code else None
+        shown = ShownCode(None, None, said.expires_at, request, said.confirmation_code)
+    return replace(state, code=shown, trouble=None)
+
+
+def _passkey_required(state: SessionState) -> Step:
+    if state.stage is not Stage.PAIRING:
+        return state, ()
+    return end_engine(replace(state, passkey_required=True), at_once=True)
 
 
 def _pairing_failed(state: SessionState, said: inputs.PairingFailed) -> Step:

@@ -16,6 +16,8 @@ from whatsam_connector.supervision import (
     PairingCodeShown,
     PairingEnd,
     PairingEnded,
+    PasskeyConfirmationShown,
+    PasskeyRequested,
     QrShown,
     StreamReplaced,
     TemporaryBan,
@@ -29,6 +31,12 @@ def translate(event: EngineEvent) -> Input | None:  # noqa: PLR0911, PLR0912  # 
             return inputs.CodeShown(event.code, None, event.expires_at)
         case PairingCodeShown():
             return inputs.CodeShown(None, event.code, event.expires_at)
+        case PasskeyRequested():
+            return inputs.PasskeyAsked(event.request, event.expires_at)
+        case PasskeyConfirmationShown():
+            return inputs.PasskeyTaken(event.code, event.expires_at)
+        case PairingEnded(reason=PairingEnd.PASSKEY):
+            return inputs.PasskeyRequired()
         case Paired():
             return inputs.DeviceLinked(event.jid, event.phone_number, event.push_name or None)
         case PairingEnded(reason=PairingEnd.OUTDATED) | ClientOutdated():

@@ -99,6 +99,29 @@ class CodeShown:
 
 
 @dataclass(frozen=True)
+class PasskeyAsked:
+    """The account asks for a passkey before the device is linked."""
+
+    request: str
+    """What to ask the authenticator: WebAuthn's options as JSON."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PasskeyTaken:
+    """WhatsApp took the passkey."""
+
+    confirmation_code: str | None
+    """Somebody has to compare it with the phone's; None: nobody has to."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PasskeyRequired:
+    """The account asks for a passkey, and this engine cannot pass it on. It ends right after this."""
+
+
+@dataclass(frozen=True)
 class PairingFailed:
     """No more codes come from this engine."""
 
@@ -263,6 +286,9 @@ Input = (
     | EngineMoves
     | Unanswered
     | CodeShown
+    | PasskeyAsked
+    | PasskeyTaken
+    | PasskeyRequired
     | PairingFailed
     | DeviceLinked
     | LoggedIn

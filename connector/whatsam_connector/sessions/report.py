@@ -9,7 +9,7 @@ from datetime import datetime
 from whatsam_connector.sessions.inputs import StopReason
 from whatsam_connector.sessions.state import SessionState, Stage, Trouble
 from whatsam_core.resources.conditions import Condition, ConditionStatus, ConditionType
-from whatsam_core.resources.session import Handover, PairingStatus, Phase
+from whatsam_core.resources.session import Handover, PairingStatus, PasskeyStatus, Phase
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,12 @@ def _number(jid: str | None) -> str | None:
 def _pairing(state: SessionState) -> PairingStatus | None:
     if state.code is None or state.stage is not Stage.PAIRING:
         return None
-    return PairingStatus(code=state.code.qr, pairing_code=state.code.pairing_code, expires_at=state.code.expires_at)
+    shown, passkey = state.code, None
+    if shown.passkey_request is not None:
+        passkey = PasskeyStatus(
+            request=shown.passkey_request, confirmation_code=shown.confirmation_code, expires_at=shown.expires_at
+        )
+    return PairingStatus(code=shown.qr, pairing_code=shown.pairing_code, expires_at=shown.expires_at, passkey=passkey)
 
 
 def _phase(state: SessionState) -> Phase:  # noqa: PLR0911  # a table: the first line that fits is the phase
@@ -140,18 +145,45 @@ def _paired(state: SessionState) -> Condition:
         return _condition(ConditionType.PAIRED, "True", Trouble("Paired", "a device is linked and its state stored"))
     if state.linked:
         return _condition(ConditionType.PAIRED, "False", _STEPS[Stage.SECURING])
-    return _condition(ConditionType.PAIRED, "False", Trouble("AwaitingScan", "no phone has linked the device yet"))
+    asked = _what_to_do(state)
+    unscanned = Trouble("AwaitingScan", "no phone has linked the device yet")
+    return _condition(ConditionType.PAIRED, "False", unscanned if asked is _SCAN else asked)
 
 
 def _connected(state: SessionState) -> Condition:
     if state.stage in (Stage.CONNECTED, Stage.LOGGING_OUT):
         return _condition(ConditionType.CONNECTED, "True", _STEPS[Stage.CONNECTED])
     if _awaiting_scan(state):
-        return _condition(ConditionType.CONNECTED, "False", _SCAN)
+        return _condition(ConditionType.CONNECTED, "False", _what_to_do(state))
     return _condition(ConditionType.CONNECTED, "False", _why(state))
 
 
 _SCAN = Trouble("AwaitingScan", "link the device: scan the code in status.pairing with the phone")
+
+
+_PASSKEY = Trouble("AwaitingPasskey", "the account asks for its passkey: answer the request in status.pairing.passkey")
+_COMPARE = Trouble(
+    "AwaitingConfirmation",
+    "compare the code in status.pairing.passkey with the one on the phone, and confirm it",
+)
+_PASSKEY_REQUIRED = Trouble(
+    "PasskeyRequired",
+    "the account that was to be linked asks for a passkey, which the engine of this pool cannot pass on: "
+    "use a pool with engine whatsmeow",
+)
+
+
+def _what_to_do(state: SessionState) -> Trouble:
+    """What somebody has to do for the device to be linked."""
+    if state.passkey_required:
+        return _PASSKEY_REQUIRED
+    if _passkey_asked(state):
+        return _COMPARE if state.code is not None and state.code.confirmation_code else _PASSKEY
+    return _SCAN
+
+
+def _passkey_asked(state: SessionState) -> bool:
+    return state.stage is Stage.PAIRING and state.code is not None and state.code.passkey_request is not None
 
 
 def _awaiting_scan(state: SessionState) -> bool:
@@ -166,7 +198,7 @@ def _kstatus(state: SessionState) -> tuple[Condition, Condition, Condition]:
     elif state.stage is Stage.CONNECTED and state.stop is None:
         why, done = _STEPS[Stage.CONNECTED], True
     elif _awaiting_scan(state):
-        why, done = _SCAN, True
+        why, done = _what_to_do(state), True
     elif state.stop in (StopReason.STOPPED, StopReason.DELETED, StopReason.LOGOUT) and state.handover is not None:
         done = True
     return (

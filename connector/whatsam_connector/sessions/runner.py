@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from whatsam_connector.clock import Clock
+from whatsam_connector.engine.methods import METHODS
 from whatsam_connector.errors import Fenced, ProxyUnusable
 from whatsam_connector.journal import Limits
 from whatsam_connector.messages.inbox_owner import InboxOwner, wants_of
@@ -197,9 +198,10 @@ class SessionRunner:
         return self._writer.session.status.next is not None
 
     async def call(self, method: str, arguments: dict[str, Any], timeout: float) -> Any:
-        """A look-up or change by the engine (`engine.methods`), while connected. Raises `EngineError`."""
+        """A look-up or change by the engine (`engine.methods`), while connected or paired. Raises `EngineError`."""
         engine = self._engine
-        if engine is None or not self.state.may_send:
+        able = self.state.may_pair if METHODS[method].pairing else self.state.may_send
+        if engine is None or not able:
             raise EngineRefused("NotConnected", "the session is not connected to WhatsApp")
         return await engine.call(self.uid, method, arguments, timeout)
 

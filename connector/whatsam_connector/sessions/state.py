@@ -63,6 +63,10 @@ class ShownCode:
     qr: str | None
     pairing_code: str | None
     expires_at: datetime | None
+    passkey_request: str | None = None
+    """The account asks for a passkey: WebAuthn's options as JSON."""
+    confirmation_code: str | None = None
+    """It was taken, and somebody has to compare this with the phone's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,8 @@ class SessionState:
     """Since when it is logged in."""
     last_connected_at: datetime | None = None
     code: ShownCode | None = None
+    passkey_required: bool = False
+    """The account of the phone that scanned last asks for a passkey, which this engine cannot pass on."""
     fenced: bool = False
     stop: StopReason | None = None
     successor: bool = False
@@ -122,6 +128,11 @@ class SessionState:
     handover: Handover | None = None
     keep_files: bool = False
     """Lost, but the next epoch runs here too."""
+
+    @property
+    def may_pair(self) -> bool:
+        """Whether the engine may be told what links the device."""
+        return self.stage is Stage.PAIRING and self.code is not None and not self.fenced and self.stop is None
 
     @property
     def may_send(self) -> bool:

@@ -6,7 +6,7 @@ It names the resourceVersion and uid it was computed from, so it applies to exac
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from whatsam_connector.sessions.report import Report
 from whatsam_core.resources.conditions import Condition, ConditionType, find_condition, set_condition
@@ -71,9 +71,7 @@ def _fact_changes(found: SessionStatus, wanted: Report) -> dict[str, Any]:
         changes["phase"] = wanted.phase.value
     if found.pairing != wanted.pairing:
         new = wanted.pairing.to_wire() if wanted.pairing is not None else None
-        # A merge patch merges objects: a key of the old code that the new one lacks must be removed by name.
-        gone = {key: None for key in found.pairing.to_wire() if key not in (new or {})} if found.pairing else {}
-        changes["pairing"] = None if new is None else {**gone, **new}
+        changes["pairing"] = _instead(found.pairing.to_wire() if found.pairing is not None else None, new)
     if wanted.jid is not None and wanted.jid != found.jid:
         changes["jid"] = wanted.jid
     if wanted.phone_number is not None and wanted.phone_number != found.phone_number:
@@ -85,6 +83,14 @@ def _fact_changes(found: SessionStatus, wanted: Report) -> dict[str, Any]:
     if wanted.handover is not None and wanted.handover != found.handover:
         changes["handover"] = wanted.handover.to_wire()
     return changes
+
+
+def _instead(old: Any, new: Any) -> Any:
+    """What makes `new` of `old`: a merge patch merges objects, so a key that is gone must be removed by name."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+    return {key: _instead(before.get(key), after.get(key)) for key in {**before, **after}}
 
 
 def _conditions(

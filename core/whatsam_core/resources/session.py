@@ -208,6 +208,22 @@ class Handover(WireModel):
     )
 
 
+class PasskeyStatus(WireModel):
+    """What an account with a passkey asks for before the device is linked."""
+
+    request: str = Field(
+        max_length=16384, description="WebAuthn's PublicKeyCredentialRequestOptions for the owner's passkey, as JSON."
+    )
+    confirmation_code: str | None = Field(
+        default=None,
+        max_length=16,
+        description="Once WhatsApp took the passkey: compare it with the code on the phone, then confirm.",
+    )
+    expires_at: datetime | None = Field(
+        default=None, description="When the next step must be done; else the pairing begins anew."
+    )
+
+
 class PairingStatus(WireModel):
     """What the phone needs to link the device. Gone once it is linked."""
 
@@ -216,6 +232,9 @@ class PairingStatus(WireModel):
         default=None, max_length=16, description="The eight characters to type on the phone."
     )
     expires_at: datetime | None = Field(default=None, description="When it stops to work; a fresh one follows.")
+    passkey: PasskeyStatus | None = Field(
+        default=None, description="The passkey that the account asks for; the codes are used up then."
+    )
 
 
 class Replication(WireModel):

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from connector_fakes import JID
 from connector_rig import UID, Rig, connector
 from connector_virtual import START, run, until
@@ -16,6 +17,7 @@ from whatsam_connector.state import PrepareOutcome
 from whatsam_connector.state.shipping import without_keys
 from whatsam_connector.supervision import (
     Disconnected,
+    EngineRefused,
     EngineStartFailed,
     ExitReason,
     LoggedOut,
@@ -24,6 +26,8 @@ from whatsam_connector.supervision import (
     PairingCodeShown,
     PairingEnd,
     PairingEnded,
+    PasskeyConfirmationShown,
+    PasskeyRequested,
     QrShown,
     StreamReplaced,
 )
@@ -91,6 +95,58 @@ def test_another_kind_of_code_is_asked_for_by_another_engine(tmp_path: Path) -> 
             shown = rig.status.status.pairing
             assert shown is not None
             assert shown.code is None
+
+    run(story())
+
+
+def test_a_passkey_is_asked_for_answered_and_confirmed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.show_code()
+            runner = rig.worker.runner(UID)
+            assert runner is not None
+            with pytest.raises(EngineRefused):
+                await runner.call("lid", {}, 5)
+            engine.say(PasskeyRequested(UID, '{"challenge":"AA"}', START + timedelta(minutes=5)))
+            await until(lambda: reason(rig, ConditionType.PAIRED) == ("False", "AwaitingPasskey"))
+            shown = rig.status.status.pairing
+            assert shown is not None
+            assert shown.passkey is not None
+            assert shown.code is None
+            assert shown.passkey.request == '{"challenge":"AA"}'
+            assert rig.phase is Phase.PAIRING
+            await runner.call("answer_passkey", {"response": {}}, 5)
+            engine.say(PasskeyConfirmationShown(UID, "ABCD-EFGH", START + timedelta(minutes=2)))
+            await until(lambda: reason(rig, ConditionType.CONNECTED) == ("False", "AwaitingConfirmation"))
+            await runner.call("confirm_passkey", {}, 5)
+            assert [method for _, method, _ in engine.asked] == ["answer_passkey", "confirm_passkey"]
+            rig.scan(engine)
+            await rig.reaches(Phase.CONNECTED)
+            assert rig.status.status.pairing is None
+            with pytest.raises(EngineRefused):
+                await runner.call("answer_passkey", {"response": {}}, 5)
+
+    run(story())
+
+
+def test_an_engine_that_cannot_pass_a_passkey_on_says_which_one_can(tmp_path: Path) -> None:
+    """It stays said beside the next code, until some phone has linked the device."""
+
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.show_code()
+            engine.say(PairingEnded(UID, PairingEnd.PASSKEY))
+            engine.ends(ExitReason.PAIRING_FAILED)
+            again = await rig.engine(2)
+            again.say(QrShown(UID, "2@another", START + timedelta(minutes=2)))
+            await until(lambda: "another" in str(rig.status.status.pairing))
+            assert reason(rig, ConditionType.PAIRED) == ("False", "PasskeyRequired")
+            condition = rig.status.status.condition(ConditionType.READY)
+            assert condition is not None
+            assert "engine whatsmeow" in condition.message
+            rig.scan(again)
+            await rig.reaches(Phase.CONNECTED)
+            assert reason(rig, ConditionType.PAIRED) == ("True", "Paired")
 
     run(story())
 

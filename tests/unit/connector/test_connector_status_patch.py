@@ -63,6 +63,7 @@ codes = st.one_of(
     st.none(),
     st.builds(ShownCode, st.just("2@qr"), st.none(), st.just(NOW)),
     st.builds(ShownCode, st.none(), st.just("ABCD-EFGH"), st.just(NOW)),
+    st.builds(ShownCode, st.none(), st.none(), st.just(NOW), st.just("{}"), st.sampled_from([None, "EFGH-ABCD"])),
 )
 states = st.builds(
     SessionState,

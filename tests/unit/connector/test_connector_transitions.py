@@ -26,6 +26,10 @@ STARTABLE = (PrepareOutcome.FRESH, PrepareOutcome.RESTORED, PrepareOutcome.LOCAL
 
 WORDS: list[Input] = [
     inputs.CodeShown("2@qr", None, NOW + timedelta(minutes=1)),
+    inputs.PasskeyAsked('{"challenge":"AA"}', NOW + timedelta(minutes=5)),
+    inputs.PasskeyTaken("ABCD-EFGH", NOW + timedelta(minutes=2)),
+    inputs.PasskeyTaken(None, NOW + timedelta(minutes=2)),
+    inputs.PasskeyRequired(),
     inputs.PairingFailed("timeout", expired=True),
     inputs.PairingFailed("error", expired=False),
     inputs.DeviceLinked(JID, "491511000001", "Ann"),
