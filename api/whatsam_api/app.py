@@ -27,6 +27,7 @@ from whatsam_api.routes import (
     newsletters,
     operations,
     pairing,
+    passkeys,
     profile,
     sending,
     sending_directly,
@@ -51,7 +52,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         redirect_slashes=False,
         responses={422: {"model": Failure}, "4XX": {"model": Failure}, "5XX": {"model": Failure}},
     )
-    for part in (auth, sessions, pairing, sending, messages, files, chat_list, jobs, *DIRECTORY, api_keys):
+    for part in (auth, sessions, pairing, passkeys, sending, messages, files, chat_list, jobs, *DIRECTORY, api_keys):
         app.include_router(part.router, prefix="/api/v1")
     app.include_router(operations.router)
     app.router.routes.insert(0, sending_directly.direct_route())

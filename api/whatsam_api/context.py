@@ -19,6 +19,7 @@ from whatsam_api.services.link_previews import LinkPreviews
 from whatsam_api.services.media_intake import MediaIntake
 from whatsam_api.services.newsletters import NewsletterService
 from whatsam_api.services.outgoing import OutgoingService
+from whatsam_api.services.passkeys import PasskeyService
 from whatsam_api.services.profile import ProfileService
 from whatsam_api.services.rate_limits import RateLimits
 from whatsam_api.services.readiness import Readiness
@@ -76,6 +77,7 @@ class ProcessContext:
     directory: DirectoryService
     chats: ChatService
     groups: GroupService
+    passkeys: PasskeyService
     profile: ProfileService
     newsletters: NewsletterService
     media: MediaStore | None
@@ -148,6 +150,7 @@ async def build(settings: ApiSettings, cluster: Cluster) -> ProcessContext:
         directory=DirectoryService(calls),
         chats=ChatService(calls, ChatStore(database), ChatChangeStore(database)),
         groups=GroupService(calls),
+        passkeys=PasskeyService(session_store, calls),
         profile=ProfileService(calls),
         newsletters=NewsletterService(calls),
         media=media,

@@ -59,15 +59,21 @@ class SessionCalls:
 
     async def ask(self, session: WhatsAppSession, method: str, shape: type[Shape], **arguments: Any) -> Shape:
         """Call `method` and return its answer as a `shape`. Raises `ApiError`, never anything else."""
-        session = await self._readiness.require(session)
-        outcome = await self._connectors.call(session, method, arguments, self._wait)
-        if isinstance(outcome, Answered):
-            return _parsed(shape, outcome.value)
-        raise _refusal(outcome) if isinstance(outcome, NotDone) else _failure(outcome)
+        return _parsed(shape, await self._call(await self._readiness.require(session), method, arguments))
 
     async def do(self, session: WhatsAppSession, method: str, **arguments: Any) -> None:
         """Call a method that changes something and tells nothing."""
         await self.ask(session, method, object, **arguments)
+
+    async def pair(self, session: WhatsAppSession, method: str, **arguments: Any) -> None:
+        """Call a method that is for sessions without a device."""
+        await self._call(session, method, arguments)
+
+    async def _call(self, session: WhatsAppSession, method: str, arguments: dict[str, Any]) -> Any:
+        outcome = await self._connectors.call(session, method, arguments, self._wait)
+        if isinstance(outcome, Answered):
+            return outcome.value
+        raise _refusal(outcome) if isinstance(outcome, NotDone) else _failure(outcome)
 
     @asynccontextmanager
     async def altogether(self) -> AsyncGenerator[None]:
