@@ -36,6 +36,11 @@ def auth_prefix(installation: str) -> str:
     return f"{installation}/auth/"
 
 
+def owner_key(installation: str) -> str:
+    """Key of the mark that says which cluster uses this installation's part of the bucket."""
+    return f"{installation}/owner"
+
+
 def tombstone_key(installation: str, namespace: str, name: str) -> str:
     """Key of what is left of a deleted session whose state is kept."""
     return f"{installation}/tombstones/{namespace}/{name}"
@@ -110,6 +115,19 @@ class Tombstone(StoredRecord):
     epoch: int
     deleted_at: datetime
     expires_at: datetime
+
+
+class Owner(StoredRecord):
+    """Which cluster uses an installation's part of the bucket. Its operator's leader renews it."""
+
+    cluster: str
+    """UID of the namespace kube-system."""
+    namespace: str
+    """Where the operator runs, for people."""
+    writer: str
+    """The term of leadership that wrote it last."""
+    seen_at: datetime
+    """When that was, by its clock."""
 
 
 class WrappedKey(StoredRecord):

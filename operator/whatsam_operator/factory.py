@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from whatsam_core.sessions_state import Owner
 from whatsam_core.storage.cluster import LEASES, Cluster, Kind
 from whatsam_core.storage.objects import ObjectStore
 from whatsam_core.storage.opening import open_object_store
@@ -21,6 +22,7 @@ from whatsam_operator.services.knowledge import Knowledge
 from whatsam_operator.services.leadership import Leadership
 from whatsam_operator.services.leases import LeaseReader
 from whatsam_operator.services.metrics import OperatorMetrics
+from whatsam_operator.services.ownership import Ownership, take_over
 from whatsam_operator.services.reconciler import Reconciler
 from whatsam_operator.services.remains import RemainsService
 from whatsam_operator.services.resync import Resync
@@ -28,7 +30,7 @@ from whatsam_operator.services.stories import StoryTeller
 from whatsam_operator.services.sweep import Sweep
 from whatsam_operator.services.term import Term
 from whatsam_operator.services.writer import Writer
-from whatsam_operator.settings import DEFAULT_CONNECTOR_IMAGE, OperatorSettings
+from whatsam_operator.settings import DEFAULT_CONNECTOR_IMAGE, InstallationSettings, OperatorSettings
 from whatsam_operator.storage.kube import Kube
 from whatsam_operator.storage.leader_lease import LeaderLease
 from whatsam_operator.storage.reading import Reader
@@ -121,6 +123,15 @@ def make_term(context: Context, watch: WatchMaker = Watch) -> Term:
         leases=leases,
         reconciler=reconciler,
         stories=stories,
+        ownership=Ownership(
+            kube,
+            states,
+            knowledge,
+            clock,
+            namespace=settings.namespace,
+            writer=f"{settings.pod_name}_{secrets.token_hex(4)}",
+            changed=wake.set,
+        ),
         sweep=Sweep(remains, reconciler.alone_with, settings.sweep_period),
         watch=watch(_feeder(index, leases, clock), resync.ask).run,
     )
@@ -133,6 +144,36 @@ async def explain_cluster(namespace: str | None, sessions: frozenset[str]) -> Ex
         image = os.environ.get("WHATSAM_CONNECTOR_IMAGE", DEFAULT_CONNECTOR_IMAGE)
         return await ExplainService(Reader(cluster, namespace), now, image=image).run(sessions)
     finally:
+        await cluster.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """Whose a part of the bucket is, and who asks."""
+
+    us: str
+    mark: Owner | None
+    """What was found."""
+    damage: str
+    """What is wrong with the mark."""
+
+
+async def look_at_installation(settings: InstallationSettings, *, take: bool) -> Tenure:
+    """Who uses the installation's part of the bucket; with `take`, it is this cluster from now on.
+
+    Raises `ClusterError` or `ObjectStoreError`.
+    """
+    cluster = await Cluster.connect(user_agent="whatsam-operator-installation")
+    store = open_object_store(settings, timeout=5.0)
+    try:
+        us = await Kube(cluster, lambda: None).cluster_uid()
+        states = States(store, settings.installation_id)
+        mark, damage = await states.owner()
+        if take:
+            await take_over(states, us, settings.namespace, now().wall)
+        return Tenure(us, mark, damage)
+    finally:
+        await store.close()
         await cluster.close()
 
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 from whatsam_core.errors import WhatsamError
 from whatsam_core.logging import configure, get_logger
 from whatsam_core.settings import load, refuse
-from whatsam_operator.factory import Context, explain_cluster, make_context, make_term
-from whatsam_operator.handlers.command import PlanCommand, parse
+from whatsam_operator.factory import Context, explain_cluster, look_at_installation, make_context, make_term
+from whatsam_operator.handlers.command import InstallationCommand, PlanCommand, parse
 from whatsam_operator.handlers.health import HealthServer
 from whatsam_operator.services.clock import now
-from whatsam_operator.settings import OperatorSettings
+from whatsam_operator.settings import InstallationSettings, OperatorSettings
 
 LOOP_LAG: Final = 10.0
 """Seconds without a turn of the event loop after which the process calls itself dead."""
@@ -29,8 +29,10 @@ log = get_logger(__name__)
 def main() -> None:
     """Run until SIGTERM or SIGINT; with arguments, do what they say and end."""
     command = parse(sys.argv[1:])
-    if command is not None:
+    if isinstance(command, PlanCommand):
         sys.exit(_show_plan(command))
+    if isinstance(command, InstallationCommand):
+        sys.exit(_show_installation(command))
     try:
         settings = load(OperatorSettings)
         settings.election_timings()
@@ -50,6 +52,31 @@ def _show_plan(command: PlanCommand) -> int:
         return 1
     print(command.render(explanation))
     return 0
+
+
+def _show_installation(command: InstallationCommand) -> int:
+    """Say whose the object store is; 1 when it is another cluster's, or cannot be read."""
+    configure("whatsam-operator-installation", "ERROR")
+    try:
+        settings = load(InstallationSettings)
+    except WhatsamError as error:
+        refuse(error)
+    try:
+        found = asyncio.run(look_at_installation(settings, take=command.take_over))
+    except WhatsamError as error:
+        print(f"not known: {error}", file=sys.stderr)
+        return 1
+    name = f"installation {settings.installation_id} in bucket {settings.s3_bucket}"
+    mark = found.mark
+    if mark is None:
+        print(f"{name}: {found.damage or 'used by nobody yet'}")
+    else:
+        whose = "this cluster" if mark.cluster == found.us else f"cluster {mark.cluster} (namespace {mark.namespace})"
+        print(f"{name}: used by {whose}, last seen at {mark.seen_at:%Y-%m-%d %H:%M:%S} UTC")
+    if command.take_over:
+        print(f"taken over by this cluster ({found.us})")
+        return 0
+    return 1 if found.damage or (mark is not None and mark.cluster != found.us) else 0
 
 
 async def run(settings: OperatorSettings) -> int:

@@ -9,11 +9,16 @@ DEFAULT_CONNECTOR_IMAGE = "whatsam/connector:0.1.0"
 """For pools that name no image, where the operator's deployment names none."""
 
 
-class OperatorSettings(ObjectStoreSettings):
-    """Everything that can be chosen about one operator process. Durations in seconds."""
+class InstallationSettings(ObjectStoreSettings):
+    """What the command about the installation needs."""
 
     namespace: str = Field(min_length=1)
     """Namespace of the operator's own Lease."""
+
+
+class OperatorSettings(InstallationSettings):
+    """Everything that can be chosen about one operator process. Durations in seconds."""
+
     pod_name: str = Field(min_length=1)
     """Who this process is in the Lease; must differ between replicas."""
     connector_image: str = Field(default=DEFAULT_CONNECTOR_IMAGE, min_length=1)

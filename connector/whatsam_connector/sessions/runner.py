@@ -253,8 +253,6 @@ class SessionRunner:
                     cause=type(happened).__name__,
                     trouble=self.state.trouble.reason if self.state.trouble else None,
                 )
-            if (halt := self.state.halt) is not None and halt != before.halt:
-                self._start("warn", self._tools.warn(self._writer.session, halt.reason, halt.message))
             self._tell_who_starts()
             self._let_messages_through()
             if self.state.stage is not Stage.LOST:
@@ -356,7 +354,7 @@ class SessionRunner:
         self._tools.count_prepared(prepared)
         if prepared.fell_back:
             _log.warning("session.older_state", session=self.key, epoch=self.epoch, why=prepared.message)
-            self._start("warn older", self._tools.warn(session, "OlderStateRestored", _restored(prepared)))
+            self._start("warn", self._tools.warn(session, "OlderStateRestored", _restored(prepared)))
         self.push(inputs.PrepareEnded(prepared.outcome, prepared.jid, _message(prepared), prepared.store_epoch))
 
     async def _spawn(self, *, pairing: bool) -> None:

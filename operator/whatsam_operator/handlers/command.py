@@ -1,4 +1,6 @@
-"""The command line of `whatsam-operator`: without arguments the operator itself, else a look at what it would do.
+"""The command line of `whatsam-operator`: without arguments the operator itself.
+
+`whatsam-operator installation` says which cluster uses the object store; with `--take-over` it is this one from now on.
 
 `whatsam-operator plan --explain` reads a live cluster with the rights of whoever runs it, and writes nothing.
 """
@@ -27,7 +29,14 @@ class PlanCommand:
         return as_json(explanation) if self.output == "json" else as_text(explanation, reasons=self.explain)
 
 
-def parse(arguments: Sequence[str]) -> PlanCommand | None:
+@dataclass(frozen=True, slots=True)
+class InstallationCommand:
+    """Somebody asks whose the object store is."""
+
+    take_over: bool
+
+
+def parse(arguments: Sequence[str]) -> PlanCommand | InstallationCommand | None:
     """What was asked for; None for the operator itself. Ends the process when it cannot be understood."""
     if not arguments:
         return None
@@ -38,5 +47,13 @@ def parse(arguments: Sequence[str]) -> PlanCommand | None:
     plan.add_argument("-n", "--namespace", help="only this namespace; all of them otherwise")
     plan.add_argument("-s", "--session", action="append", default=[], help="show this session in any case (repeatable)")
     plan.add_argument("-o", "--output", choices=["text", "json"], default="text", help="form of the answer")
+    installation = commands.add_parser("installation", help="say which cluster uses this part of the object store")
+    installation.add_argument(
+        "--take-over",
+        action="store_true",
+        help="from now on it is this cluster: only when the other one has ended, or shall end its sessions",
+    )
     found = parser.parse_args(arguments)
+    if found.command == "installation":
+        return InstallationCommand(found.take_over)
     return PlanCommand(found.explain, found.namespace, frozenset(found.session), found.output)

@@ -10,9 +10,12 @@ from datetime import datetime
 
 from whatsam_core.resources import Condition, ConditionStatus, ConditionType, WhatsAppSession, set_condition
 
-OPERATOR_STALLS = frozenset({"DuplicateDevice", "StateOfAnotherTenant", "StreamReplaced", "CrashLooping"})
+OPERATOR_STALLS = frozenset(
+    {"DuplicateDevice", "StateOfAnotherTenant", "StreamReplaced", "CrashLooping", "StoreOfAnotherInstallation"}
+)
 """Reasons of `Stalled` that the operator itself sets and may take back. Other reasons are the holder's."""
 FOREIGN_STATE = "StateOfAnotherTenant"
+FOREIGN_STORE = "StoreOfAnotherInstallation"
 DUPLICATE = "DuplicateDevice"
 STREAM_REPLACED = "StreamReplaced"
 CRASH_LOOPING = "CrashLooping"

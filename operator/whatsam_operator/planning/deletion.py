@@ -54,22 +54,31 @@ def plan_deletion(case: Case) -> list[Decision]:
             return _released(case, "the session is being destroyed", story, force=True)
         what = "log the device out" if wish.logout else "end the session and store its last state"
         return [Tell(target=case.target, stories=(Story("Deleting", f"waiting for {held.worker} to {what}"),))]
+    if (refused := case.snapshot.store.refused) and remains_of(session) is not Remains.UNTOUCHED:
+        # What lies there is another cluster's: nothing of it is logged out, destroyed or buried.
+        return _released(case, refused, Story(conditions.FOREIGN_STORE, refused, warning=True))
     if wish.logout and wish.in_time:
-        place = case.floor.place(
-            pool_of(session),
-            prefer_pod=None,
-            engine=case.engine,
-            tenant=session.spec.tenant,
-            egress=case.egress,
-            who=session.metadata.key,
-        )
-        if not isinstance(place, NoPlace):
-            return [assign_free(session, held, place, case.now)]
-        message = f"waiting for a worker that can log the device out: {place.message}"
-        return _released(case, message, Story("LogoutWaiting", message, warning=True))
+        return _log_out(case)
     if held.hold is not Hold.FREE:
         return _released(case, "nobody holds the session any more")
     return [_finalize(case, still_linked=wish.logout)]
+
+
+def _log_out(case: Case) -> list[Decision]:
+    """Borrow a worker that unlinks the device."""
+    session, held = case.session, case.held
+    place = case.floor.place(
+        pool_of(session),
+        prefer_pod=None,
+        engine=case.engine,
+        tenant=session.spec.tenant,
+        egress=case.egress,
+        who=session.metadata.key,
+    )
+    if not isinstance(place, NoPlace):
+        return [assign_free(session, held, place, case.now)]
+    message = f"waiting for a worker that can log the device out: {place.message}"
+    return _released(case, message, Story("LogoutWaiting", message, warning=True))
 
 
 def remains_of(session: WhatsAppSession) -> Remains:

@@ -29,8 +29,13 @@ def plan_running(case: Case) -> list[Decision]:
         finalizers = (*session.metadata.finalizers, names.FINALIZER_OPERATOR)
         version = session.metadata.resource_version
         return [SetFinalizers(target=case.target, resource_version=version, finalizers=finalizers)]
+    store = case.snapshot.store
     if case.held.hold is Hold.HELD:
-        return plan_restart(case) or plan_move(case) or plan_telling(case)
+        # Whoever runs goes on; a new epoch or a new worker would go on from what another cluster may be writing.
+        moved = [] if store.refused else plan_restart(case) or plan_move(case)
+        return moved or plan_telling(case)
+    if store.refused or not store.known:
+        return _store_first(case)
     if case.elder is not None:
         other = "/".join(case.elder.metadata.key)
         message = f"the session {other} uses the same device: delete one of them"
@@ -77,6 +82,17 @@ def _stop(case: Case) -> list[Decision]:
     story = Story("Stopped", "stopped as spec.desiredState asks; the device stays linked")
     wanted = conditions.stopped(case.session, case.now.wall)
     return _some(release(case.session, case.held, phase=shown, wanted=wanted, stories=(story,)))
+
+
+def _store_first(case: Case) -> list[Decision]:
+    """Nothing is started while the object store is another cluster's, or may be."""
+    refused = case.snapshot.store.refused
+    if refused:
+        return _refuse(case, conditions.FOREIGN_STORE, refused, stalled=True)
+    message = "whether the object store is this cluster's is not known yet: it has not answered"
+    if case.snapshot.store.away:
+        return _refuse(case, conditions.STORE_UNREACHABLE, message)
+    return _some(not_yet(case.session, case.held, case.now, reason=conditions.STORE_UNREACHABLE, message=message))
 
 
 def _state_first(case: Case) -> list[Decision] | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from whatsam_core.lease import LeaseRecord
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_core.sessions_state import Tombstone
+from whatsam_operator.planning.ownership import OURS, Standing
 from whatsam_operator.planning.views import BudgetView, DeploymentView, NodeView, PodView
 
 Key = tuple[str, str]
@@ -101,6 +102,8 @@ class Snapshot:
     storms: Storms = Storms()
     balanced: Mapping[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
     """Steady times at which a session was moved for the sake of balance, by its key."""
+    store: Standing = OURS
+    """Whether the object store is this cluster's."""
     last_braked: Mapping[Key, float] = field(default_factory=dict[Key, float])
     """Steady time of the last takeover in a pool whose mass failure is under suspicion."""
     pool_written: Mapping[Key, float] = field(default_factory=dict[Key, float])

@@ -1,7 +1,7 @@
 """Events about what a holder says of its session and a person should know: bans, logouts, states that are gone.
 
-The holder writes conditions; it may not write Events. Called by the planner for sessions that are held; each text
-becomes an Event once in a term of leadership.
+The holder writes conditions, and Events only of what no condition shows. Called by the
+planner for sessions that are held; each text becomes an Event once in a term of leadership.
 """
 
 from typing import Final
@@ -21,6 +21,8 @@ TOLD: Final = frozenset(
         "EngineCrashing",
         "AuthStateMissing",
         "AuthStateDamaged",
+        "KeyringLacksKey",
+        "StateOfAnotherTenant",
         "JournalFull",
     }
 )

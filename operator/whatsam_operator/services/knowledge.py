@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from whatsam_operator.planning.ownership import UNKNOWN, Standing
 from whatsam_operator.planning.snapshot import BootKey, Key, StateKnowledge, Storms
 
 
@@ -20,6 +21,8 @@ class Knowledge:
     """Failed starts."""
     balanced: dict[Key, tuple[float, ...]] = field(default_factory=dict[Key, tuple[float, ...]])
     """By session: steady times of its last moves for the sake of balance, oldest first."""
+    store: Standing = UNKNOWN
+    """Whether the object store is this cluster's."""
     last_braked: dict[Key, float] = field(default_factory=dict[Key, float])
     pool_written: dict[Key, float] = field(default_factory=dict[Key, float])
     """By pool: steady time at which its status was written last."""

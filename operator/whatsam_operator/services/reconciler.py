@@ -159,6 +159,7 @@ class Reconciler:
             busy=self._busy(),
             sightings=dict(self._knowledge.sightings),
             storms=self._knowledge.storms,
+            store=self._knowledge.store,
             last_braked=dict(self._knowledge.last_braked),
             pool_written=dict(self._knowledge.pool_written),
         )

@@ -12,6 +12,7 @@ from whatsam_core.storage.objects import ObjectStoreError
 from whatsam_operator.errors import StalePlan, StateIsForeign
 from whatsam_operator.planning.adoption import Grave, settle
 from whatsam_operator.planning.decisions import AdoptState, DestroyExpiredState, Finalize, LookUpState, Remains, Story
+from whatsam_operator.planning.ownership import OURS
 from whatsam_operator.planning.snapshot import Key, StateKnowledge
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
@@ -92,7 +93,11 @@ class RemainsService:
         return stories
 
     async def graves(self) -> list[Key]:
-        """The names of all tombstones, for the sweep."""
+        """The names of all tombstones, for the sweep. None where the store is another cluster's, or not known to be
+        ours: what lies there is not for us to destroy.
+        """
+        if self._knowledge.store != OURS:
+            return []
         return await self._states.buried()
 
     async def settle(self, key: Key) -> Grave:

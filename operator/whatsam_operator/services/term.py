@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from whatsam_core.logging import get_logger
 from whatsam_operator.services.leases import LeaseReader
+from whatsam_operator.services.ownership import Ownership
 from whatsam_operator.services.reconciler import Reconciler
 from whatsam_operator.services.resync import Resync
 from whatsam_operator.services.stories import StoryTeller
@@ -28,6 +29,7 @@ class Term:
         reconciler: Reconciler,
         stories: StoryTeller,
         sweep: Sweep,
+        ownership: Ownership,
         watch: Callable[[], Awaitable[None]],
     ) -> None:
         self._resync = resync
@@ -35,6 +37,7 @@ class Term:
         self._reconciler = reconciler
         self._stories = stories
         self._sweep = sweep
+        self._ownership = ownership
         self._watch = watch
 
     async def run(self) -> None:
@@ -49,6 +52,7 @@ class Term:
             group.create_task(self._resync.run(), name="resync")
             group.create_task(self._stories.run(), name="stories")
             group.create_task(self._reconciler.run(), name="reconciler")
+            group.create_task(self._ownership.run(), name="ownership")
             group.create_task(self._sweep.run(), name="sweep")
 
     async def _watching(self) -> None:

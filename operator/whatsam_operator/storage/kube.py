@@ -9,7 +9,18 @@ from typing import Any, Final
 
 from whatsam_core import names
 from whatsam_core.lease import LeaseState
-from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, NODES, PDBS, PODS, POOLS, SESSIONS, Cluster, Kind
+from whatsam_core.storage.cluster import (
+    DEPLOYMENTS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PDBS,
+    PODS,
+    POOLS,
+    SESSIONS,
+    Cluster,
+    Kind,
+)
 from whatsam_operator.planning.snapshot import Key
 
 Json = dict[str, Any]
@@ -53,6 +64,15 @@ class Kube:
     async def get(self, kind: Kind, key: Key) -> Json:
         """A fresh read of one object. Raises `NotFound`."""
         return await self._cluster.get(kind, key[0], key[1], timeout=READ_TIMEOUT)
+
+    async def cluster_uid(self) -> str:
+        """What tells this cluster from all others: the UID of its namespace kube-system."""
+        found = await self._cluster.get(NAMESPACES, "", "kube-system", timeout=READ_TIMEOUT)
+        return found["metadata"]["uid"]
+
+    def require(self) -> None:
+        """Raises `NotLeader` when this process may not write, wherever that is."""
+        self._guard()
 
     async def set_finalizers(self, kind: Kind, key: Key, version: str, finalizers: Sequence[str]) -> Json:
         """Replace the finalizers of an object that is still at `version`."""

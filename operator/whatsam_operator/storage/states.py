@@ -4,7 +4,16 @@ never looks into a state. Used by the writer and by the sweep.
 
 from pydantic import ValidationError
 
-from whatsam_core.sessions_state import RecordTooNew, Tombstone, WrappedKey, key_object, session_prefix, tombstone_key
+from whatsam_core.sessions_state import (
+    Owner,
+    RecordTooNew,
+    Tombstone,
+    WrappedKey,
+    key_object,
+    owner_key,
+    session_prefix,
+    tombstone_key,
+)
 from whatsam_core.storage.objects import ObjectMissing, ObjectStore, ObjectStoreError
 from whatsam_operator.errors import StateIsForeign
 from whatsam_operator.planning.snapshot import Key
@@ -16,6 +25,24 @@ class States:
     def __init__(self, store: ObjectStore, installation: str) -> None:
         self._store = store
         self._installation = installation
+
+    async def owner(self) -> tuple[Owner | None, str]:
+        """The mark of the cluster that uses this part of the bucket; or what is wrong with it, for people."""
+        name = owner_key(self._installation)
+        try:
+            return Owner.read(await self._store.get(name)), ""
+        except ObjectMissing:
+            return None, ""
+        except RecordTooNew as error:
+            return None, f"the owner's mark {name} is {error}: upgrade the operator"
+        except ValidationError:
+            advice = "if the store is this cluster's, `whatsam-operator installation --take-over`"
+            return None, f"the owner's mark {name} is damaged, so whose the store is cannot be told: {advice}"
+
+    async def claim(self, owner: Owner) -> None:
+        """Write the mark; one that is there already is replaced."""
+        data = owner.model_dump_json(by_alias=True, exclude_none=True).encode()
+        await self._store.put(owner_key(self._installation), data)
 
     async def tombstone(self, key: Key) -> Tombstone | None:
         """What a deleted session of that name left, or None.

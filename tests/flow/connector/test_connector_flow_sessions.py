@@ -329,7 +329,7 @@ def test_a_missing_state_stalls_and_never_asks_for_a_scan(tmp_path: Path) -> Non
             await asyncio.sleep(300)
             assert rig.room.engines == []
             assert reason(rig, ConditionType.STALLED) == ("True", "AuthStateMissing")
-            assert [said for said, _ in rig.sessions.warnings] == ["AuthStateMissing"]
+            assert rig.sessions.warnings == []  # what its conditions say is told by the operator
 
     run(story())
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from whatsam_core.storage.cluster import (
+    NAMESPACES,
     POOLS,
     SESSIONS,
     AlreadyExists,
@@ -59,6 +60,7 @@ class ApiServer:
     def __init__(self) -> None:
         self.objects: dict[Kind, dict[tuple[str, str], Json]] = defaultdict(dict)
         self.version = 100
+        self.identity = "cluster-one"
         self.uids = 0
         self.watchers: list[Callable[[Kind, Json, bool], None]] = []
         self.writes: list[tuple[str, Kind, tuple[str, str]]] = []
@@ -189,6 +191,8 @@ class Client:
         return result
 
     async def get(self, kind: Kind, namespace: str, name: str, *, timeout: float = 10) -> Json:
+        if kind is NAMESPACES:
+            return await self._call("get", kind, ("", name), lambda: {"metadata": {"uid": self.server.identity}})
         return await self._call("get", kind, (namespace, name), lambda: self.server.get(kind, (namespace, name)))
 
     async def list(

@@ -434,6 +434,11 @@ class World:
         """Its status."""
         return self.session(name).get("status", {})
 
+    @property
+    def states(self) -> dict[str, bytes]:
+        """What lies in the bucket, without the mark that the operator renews."""
+        return {key: data for key, data in self.bucket.items() if key != "whatsam/owner"}
+
     def all_running(self) -> bool:
         """Whether each session that shall run is run by the boot that it is assigned to."""
         return all(
