@@ -20,6 +20,7 @@ SCENARIOS = {
     "pairing": "bench.scenarios.pairing",
     "failover-kill": "bench.scenarios.failover_kill",
     "planned-move": "bench.scenarios.planned_move",
+    "mass-restart": "bench.scenarios.mass_restart",
     "outages": "bench.scenarios.outages",
     "sends": "bench.scenarios.sends",
     "inbound": "bench.scenarios.inbound",
