@@ -198,6 +198,15 @@ class Successor(WireModel):
     )
 
 
+class FailedStarts(WireModel):
+    """How often in a row the session's worker was lost before the session was up."""
+
+    count: int = Field(ge=1, description="Times in a row.")
+    epoch: int = Field(ge=0, description="The epoch of the last time.")
+    generation: int = Field(ge=0, description="Generation of spec then: who changes spec wipes the slate.")
+    at: datetime = Field(description="When it was seen last.")
+
+
 class Handover(WireModel):
     """The exact state with which a holder let go; a successor that finds it needs no repair."""
 
@@ -265,6 +274,9 @@ class SessionStatus(WireModel):
     last_connected_at: datetime | None = Field(default=None, description="When it was last seen connected.")
     replication: Replication | None = Field(default=None, description="How far the object store has the auth state.")
     migrations: int = Field(default=0, ge=0, description="How many times it moved to another worker.")
+    failed_starts: FailedStarts | None = Field(
+        default=None, description="Starts that ended with the loss of the worker; for the operator's next leader."
+    )
     conditions: list[Condition] = Field(
         default_factory=list[Condition],
         description="Scheduled, Paired, Connected, Replicated, Ready, Reconciling, Stalled.",

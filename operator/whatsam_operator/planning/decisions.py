@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from whatsam_core.resources import Assignment, Condition, Phase, PoolStatus, Successor
+from whatsam_core.resources import Assignment, Condition, FailedStarts, Phase, PoolStatus, Successor
 from whatsam_core.sessions_state import Tombstone
 from whatsam_operator.planning.liveness import Verdict
 from whatsam_operator.planning.snapshot import BootKey, Key
@@ -84,6 +84,8 @@ class Assign(Decision):
     phase: Phase
     conditions: tuple[Condition, ...]
     migrations: int
+    failed_starts: FailedStarts | None = None
+    """What is held against the session; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class SetStatus(Decision):
     phase: Phase
     conditions: tuple[Condition, ...]
     observed_generation: int
+    failed_starts: FailedStarts | None = None
+    """What is held against the session; None: nothing new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """What to do about one session that is not being deleted. Called by the planner for each."""
 
+from dataclasses import replace
+
 from whatsam_core import names
 from whatsam_core.resources import DesiredState, Phase
 from whatsam_operator.planning import adoption, conditions, starts
@@ -8,6 +10,7 @@ from whatsam_operator.planning.boots import pool_of, successor_of
 from whatsam_operator.planning.case import Case
 from whatsam_operator.planning.decisions import (
     AdoptState,
+    Assign,
     Decision,
     DestroyExpiredState,
     LookUpState,
@@ -52,13 +55,13 @@ def _start(case: Case) -> list[Decision]:
     prefer = None if holder is None else holder.pod_uid
     start = starts.answer(case.session, case.snapshot.storms, case.now)
     if start.start is starts.Start.STALL:
-        return _refuse(case, conditions.CRASH_LOOPING, start.message, stalled=True)
+        return _held_against(case, _refuse(case, conditions.CRASH_LOOPING, start.message, stalled=True))
     if start.start is starts.Start.WAIT:
-        return _refuse(case, conditions.START_BACK_OFF, start.message)
+        return _held_against(case, _refuse(case, conditions.START_BACK_OFF, start.message))
     ready = successor_of(case.session) if start.start is starts.Start.NOW else None
     if ready is not None and (prepared := case.floor.reserved(ready, case.engine)) is not None:
         # It was named while the session had a holder: whether that one let go or was lost, the place is kept.
-        return [assign_free(case.session, case.held, prepared, case.now)]
+        return _held_against(case, [assign_free(case.session, case.held, prepared, case.now)])
     place = case.floor.place(
         pool_of(case.session),
         prefer_pod=prefer,
@@ -73,7 +76,13 @@ def _start(case: Case) -> list[Decision]:
         if place.refusal.brief:
             return _some(not_yet(case.session, case.held, case.now, reason=place.refusal.value, message=place.message))
         return _refuse(case, place.refusal.value, place.message)
-    return [assign_free(case.session, case.held, place, case.now)]
+    return _held_against(case, [assign_free(case.session, case.held, place, case.now)])
+
+
+def _held_against(case: Case, decisions: list[Decision]) -> list[Decision]:
+    """The same, and what is held against the session is written with it: the next leader must know."""
+    said = starts.record(case.session, case.snapshot.storms, case.now)
+    return [replace(one, failed_starts=said) if isinstance(one, (Assign, SetStatus)) else one for one in decisions]
 
 
 def _stop(case: Case) -> list[Decision]:

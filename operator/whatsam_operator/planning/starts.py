@@ -5,18 +5,20 @@ of each down. Whoever is lost before it was up is under suspicion; who was up wh
 given away at once. Waits grow per session and per pool, later starts are made one by one on a worker, so that the
 innocent come up and are cleared, and in the end a person must look.
 
-`observe` is called before each plan, `answer` for each session that may be given away. The memory lasts for one term
-of leadership; only the verdict (`Stalled`) is kept in the session's status.
+`observe` is called before each plan, `answer` for each session that may be given away. What is held against a session
+is written into its status with the next decision about it, so that a new leader knows; what is held against a pool
+lasts for one term of leadership.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from typing import Final
 from zlib import crc32
 
 from whatsam_core.lease import LeaseState
-from whatsam_core.resources import ConditionType, DesiredState, Phase, WhatsAppSession
+from whatsam_core.resources import ConditionType, DesiredState, FailedStarts, Phase, WhatsAppSession
 from whatsam_operator.planning import conditions
 from whatsam_operator.planning.boots import Boots, boot_of, pool_of
 from whatsam_operator.planning.liveness import Verdict
@@ -65,9 +67,10 @@ class Answer:
 
 def observe(before: Storms, snapshot: Snapshot, boots: Boots, now: Moment) -> Storms:
     """What is remembered of failed starts, with those that the snapshot shows for the first time."""
-    if not before.sessions and not before.pools and not _anybody_lost(snapshot):
+    known_before = {**_written(snapshot, now), **before.sessions}
+    if not known_before and not before.pools and not _anybody_lost(snapshot):
         return before
-    found = dict(_still_suspected(before, snapshot, now))
+    found = dict(_still_suspected(known_before, snapshot, now))
     pools: dict[Key, dict[BootKey, float]] = {
         pool: kept
         for pool, lost in before.pools.items()
@@ -137,11 +140,33 @@ def _anybody_lost(snapshot: Snapshot) -> bool:
     return revoked or bool(snapshot.missing)
 
 
-def _still_suspected(before: Storms, snapshot: Snapshot, now: Moment) -> Iterator[tuple[str, FailedStart]]:
-    if not before.sessions:
+def record(session: WhatsAppSession, storms: Storms, now: Moment) -> FailedStarts | None:
+    """What the session's status shall say of its failed starts."""
+    known = storms.sessions.get(session.metadata.uid)
+    if known is None:
+        return None
+    at = now.wall - timedelta(seconds=max(0.0, now.steady - known.at))
+    return FailedStarts(count=known.count, epoch=known.epoch, generation=known.generation, at=at)
+
+
+def _written(snapshot: Snapshot, now: Moment) -> dict[str, FailedStart]:
+    """What sessions' statuses say. It may be out of date: whoever is up since then is cleared as ever."""
+    found: dict[str, FailedStart] = {}
+    for session in snapshot.sessions.values():
+        said = session.status.failed_starts
+        if said is not None:
+            ago = max(0.0, (now.wall - said.at).total_seconds())
+            found[session.metadata.uid] = FailedStart(said.count, said.epoch, said.generation, now.steady - ago)
+    return found
+
+
+def _still_suspected(
+    before: Mapping[str, FailedStart], snapshot: Snapshot, now: Moment
+) -> Iterator[tuple[str, FailedStart]]:
+    if not before:
         return
     for session in snapshot.sessions.values():
-        known = before.sessions.get(session.metadata.uid)
+        known = before.get(session.metadata.uid)
         if known is None or now.steady - known.at >= FORGET_AFTER:
             continue
         proven = session.status.epoch != known.epoch and is_up(session) and now.steady - known.at >= PROVEN_AFTER

@@ -174,6 +174,7 @@ class Writer:
             "pairing": None,
             "phase": decision.phase.value,
             "migrations": decision.migrations,
+            "failedStarts": None if decision.failed_starts is None else decision.failed_starts.to_wire(),
             "conditions": [condition.to_wire() for condition in decision.conditions],
         }
         stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)
@@ -219,6 +220,8 @@ class Writer:
             "observedGeneration": decision.observed_generation,
             "conditions": [condition.to_wire() for condition in decision.conditions],
         }
+        if decision.failed_starts is not None:
+            status["failedStarts"] = decision.failed_starts.to_wire()
         if decision.clear_assignment:
             status |= {"assignment": None, "next": None}
         stored = await self._kube.patch_status(SESSIONS, decision.target.key, decision.resource_version, status)

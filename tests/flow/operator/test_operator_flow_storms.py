@@ -46,6 +46,40 @@ async def poisoned():
         await world.close()
 
 
+def test_failed_starts_count_on_when_the_leader_changes():
+    run(poisoned_under_many_leaders())
+
+
+async def poisoned_under_many_leaders():
+    world = World()
+    try:
+        operator = Operator(world)
+        for name in GOOD:
+            world.add_session(name)
+        await world.settled()
+        world.poison.add("bad")
+        world.add_session("bad")
+        leaders = 1
+        while world.reason("bad", "Stalled") != "CrashLooping":
+            tries = sum(name == "bad" for name, _, _ in world.assignments)
+            assert tries <= TRIES, "nobody begins to count again"
+            await eventually(
+                lambda tries=tries: (
+                    sum(name == "bad" for name, _, _ in world.assignments) > tries
+                    or world.reason("bad", "Stalled") == "CrashLooping"
+                ),
+                600,
+                "the next start, or the end of it",
+            )
+            await operator.kill()
+            operator, leaders = Operator(world), leaders + 1
+        assert leaders > TRIES
+        assert sum(name == "bad" for name, _, _ in world.assignments) == TRIES
+        assert world.status("bad")["failedStarts"]["count"] == TRIES
+    finally:
+        await world.close()
+
+
 def test_workers_killed_again_and_again_while_their_sessions_are_up_cast_no_suspicion():
     run(killed_often())
 
