@@ -151,8 +151,11 @@ class Worker:
     def _take(self, event: ReflectEvent) -> None:
         match event:
             case Snapshot():
-                self._objects = {}
+                known, self._objects = self._objects, {}
                 for item in event.items:
+                    uid = item["metadata"]["uid"]
+                    if uid in known:
+                        self._objects[uid] = known[uid]  # a server that lags must not take us back
                     self._note(item)
                 self.watching = True
             case Changed():
@@ -172,7 +175,12 @@ class Worker:
             # The API server checks the same schema; a newer one may know values that we do not. Leave what runs.
             _log.error("assignments.unreadable", name=item["metadata"].get("name"), problems=error.error_count())
             return
-        self._objects[session.metadata.uid] = session
+        self._learn(session)
+
+    def _learn(self, session: WhatsAppSession) -> None:
+        known = self._objects.get(session.metadata.uid)
+        if known is None or known.metadata.version <= session.metadata.version:
+            self._objects[session.metadata.uid] = session
 
     def _apply(self) -> None:
         running = {uid: runner.epoch for uid, runner in self._runners.items()}
@@ -207,6 +215,12 @@ class Worker:
         except Exception:  # noqa: BLE001  # the boundary between sessions: one that breaks must not take the others with it
             _log.exception("session.broken", session=runner.key, epoch=runner.epoch)
             await asyncio.sleep(_RESTART_PAUSE)
+        # The runner has read its object afresh where the watch may lag behind: what it knows counts, or a session that
+        # was handed over and is another's already would start here once more.
+        if runner.object is None:
+            self._objects.pop(runner.uid, None)
+        else:
+            self._learn(runner.object)
         del self._runners[runner.uid]
         del self._tasks[runner.uid]
         self._behind.pop(runner.uid, None)

@@ -162,13 +162,7 @@ class SessionRunner:
             self.push(inputs.EngineMoves("debug"))
 
     def _look_for_successor(self, session: WhatsAppSession) -> None:
-        successor = session.status.next
-        ready = (
-            successor is not None
-            and successor.prepared_at is not None
-            and successor.boot_id != self._holder.boot_id
-            and session.status.epoch == self.epoch
-        )
+        ready = self._holder.may_let_go(session)
         if ready != self._successor_ready:
             self._successor_ready = ready
             self.push(inputs.SuccessorReady(ready))
@@ -191,6 +185,11 @@ class SessionRunner:
     def inbox_behind(self) -> bool:
         """Whether received messages wait for the database."""
         return self._inbox.behind
+
+    @property
+    def object(self) -> WhatsAppSession | None:
+        """The newest object of the session that was seen here; None when it does not exist any more."""
+        return None if self._writer.gone else self._writer.session
 
     @property
     def successor(self) -> bool:

@@ -44,6 +44,16 @@ class Holder:
             and session.status.epoch == self.epoch
         )
 
+    def may_let_go(self, session: WhatsAppSession) -> bool:
+        """Whether another boot has said, while we hold the session, that it is ready to take it over."""
+        successor = session.status.next
+        return (
+            successor is not None
+            and successor.prepared_at is not None
+            and successor.boot_id != self.boot_id
+            and session.status.epoch == self.epoch
+        )
+
 
 def status_patch(
     session: WhatsAppSession, wanted: Report, replication: ReplicationView | None, now: datetime

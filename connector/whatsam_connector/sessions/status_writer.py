@@ -64,6 +64,8 @@ class StatusWriter:
         self._idle = asyncio.Event()
         self._idle.set()
         self._lost = False
+        self.gone = False
+        """The session does not exist any more."""
 
     @property
     def session(self) -> WhatsAppSession:
@@ -71,9 +73,16 @@ class StatusWriter:
         return self._session
 
     def observe(self, session: WhatsAppSession) -> None:
-        """The watch has shown a newer object."""
-        self._session = session
-        self._poke()
+        """The watch has shown an object. It may be behind what our own last write was answered with."""
+        if self._adopt(session):
+            self._poke()
+
+    def _adopt(self, seen: WhatsAppSession) -> bool:
+        """Know what was seen, unless something newer is known."""
+        newer = seen.metadata.version >= self._session.metadata.version
+        if newer:
+            self._session = seen
+        return newer
 
     def publish(self, wanted: Report) -> None:
         """Let the status say this; a report that was not written yet is dropped for it."""
@@ -132,7 +141,7 @@ class StatusWriter:
         patch = status_patch(self._session, self._wanted, self._replication, self._clock.now())
         if patch is not None:
             try:
-                self._session = await self._objects.patch_status(self._session.metadata.name, patch)
+                self._adopt(await self._objects.patch_status(self._session.metadata.name, patch))
             except (Conflict, Forbidden, NotFound):
                 # Somebody wrote meanwhile, or it is not ours to write: the fresh object says which.
                 await self._look_again()
@@ -144,12 +153,16 @@ class StatusWriter:
         try:
             fresh = await self._objects.read(self._session.metadata.name)
         except NotFound:
+            self.gone = True
             self._lose()
             return
-        if fresh.metadata.uid != self._session.metadata.uid or not self._holder.holds(fresh):
+        if fresh.metadata.uid != self._session.metadata.uid:
+            self.gone = True
             self._lose()
             return
         self._session = fresh
+        if not self._holder.holds(fresh):
+            self._lose()
 
     def _lose(self) -> None:
         if not self._lost:

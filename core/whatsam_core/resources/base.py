@@ -56,6 +56,11 @@ class ObjectMeta(WireModel):
         return (self.namespace, self.name)
 
     @property
+    def version(self) -> int:
+        """`resourceVersion` as a number; those of one kind can be compared (KEP-5504; true of every release before)."""
+        return int(self.resource_version or 0)
+
+    @property
     def deleting(self) -> bool:
         """Somebody asked for the deletion; finalizers still hold the object."""
         return self.deletion_timestamp is not None

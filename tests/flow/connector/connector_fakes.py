@@ -268,6 +268,8 @@ class FakeSessions:
         self.patches: list[dict[str, Any]] = []
         self.warnings: list[tuple[str, str]] = []
         self._watchers: list[asyncio.Queue[ReflectEvent]] = []
+        self.silent = False
+        """The watch is behind: it shows nothing of what happens now."""
 
     async def warn(self, session: WhatsAppSession, reason: str, message: str) -> None:
         """A Warning Event about a session."""
@@ -342,6 +344,8 @@ class FakeSessions:
             yield await queue.get()
 
     def _tell(self, event: ReflectEvent) -> None:
+        if self.silent:
+            return
         for watcher in self._watchers:
             watcher.put_nowait(event)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from whatsam_connector.assignments.leaving import Patience
 from whatsam_connector.assignments.plan import Me
 from whatsam_connector.assignments.successor import Successor, SuccessorTools
 from whatsam_connector.messages.inbox import Inbox
+from whatsam_connector.sessions import inputs
 from whatsam_connector.sessions.state import Stage
-from whatsam_connector.state import PrepareOutcome, Rehearsed, SessionIdentity
+from whatsam_connector.state import PrepareOutcome, Rehearsed, Replicated, SessionIdentity
 from whatsam_core.storage.reflector import ReflectEvent
 
 OTHER = {
@@ -98,6 +100,43 @@ def test_a_holder_works_on_when_its_successor_is_taken_back(tmp_path: Path) -> N
             await asyncio.sleep(60)
             assert rig.room.living == [engine]
             assert rig.status.status.handover is None
+
+    run(story())
+
+
+def test_a_worker_does_not_start_again_what_it_has_read_to_be_anothers(tmp_path: Path) -> None:
+    """Its watch is behind: that shows the session as it was before the handover, which another write has overtaken."""
+
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            engine = await rig.known_session()
+            rig.sessions.silent = True
+            rig.worker.runner(UID).push(inputs.Stop(inputs.StopReason.HANDED_OVER))
+            await until(lambda: rig.status.status.handover is not None, 5)
+            rig.sessions.put(epoch=2, boot="boot2")  # the operator, which the watch does not show either
+            rig.worker.runner(UID).behind("somebody writes")
+            rig.worker.replicated(UID, Replicated(9, datetime.now(UTC), 1.0, "x"))
+            rig.worker.replication_trouble(UID, "Behind")
+            await until(lambda: UID not in rig.worker.states(), 20)
+            await asyncio.sleep(20)
+            assert rig.room.engines == [engine]
+            assert UID not in rig.worker.states()
+            rig.sessions.silent = False
+            rig.sessions.put(epoch=3)
+            await until(lambda: len(rig.room.living) == 1, 20)
+
+    run(story())
+
+
+def test_a_status_writer_is_not_taken_back_by_a_watch_that_is_behind(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            await rig.known_session()
+            before = rig.sessions.session()
+            rig.sessions.annotate("somebody", "writes")
+            await until(lambda: rig.worker.runner(UID).object.metadata.version == rig.sessions.version)
+            rig.worker.runner(UID).observe(before)
+            assert rig.worker.runner(UID).object.metadata.version == rig.sessions.version
 
     run(story())
 
