@@ -4,7 +4,7 @@ Objects are never changed in place: a write makes a new one. Sessions and pods a
 records, because reading and writing their wire form has tests of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,8 @@ class Writer:
     pod_uid: str
     boot_id: str
     epoch: int
+    succeeds: bool = False
+    """It writes as the successor that the object names."""
 
 
 class ApiServer(Server):
@@ -45,6 +47,10 @@ class ApiServer(Server):
         self._up_since = 0.0
         self._was_up = 0.0
         self.outages = 0
+        self.lease_over: dict[str, float] = {}
+        """Since when the Lease of a boot is revoked, released or gone."""
+        self.on_move: list[Callable[[str, Json], None]] = []
+        """Faults that wait for a step of a planned move: `named`, `ready`, `handed over`, `assigned`."""
         self._lease_written: dict[str, tuple[float, int]] = {}
         """By Lease: how long the server had been up, and how often away, when it was written last."""
 
@@ -105,17 +111,52 @@ class ApiServer(Server):
         if not self._rules.admits_epoch(before.get("epoch", 0), after.get("epoch", 0)):
             raise Forbidden("CEL: the epoch never decreases")
         if writer is not None:
-            if not self._rules.admits_status(before, after, writer.pod_uid):
+            admits = self._rules.admits_successor if writer.succeeds else self._rules.admits_status
+            if not admits(before, after, writer.pod_uid):
                 self._witness.note("status refused", f"{name} {writer.boot_id}")
                 raise Forbidden("policy")
             self._check_writer(name, before, writer)
+            if writer.succeeds:
+                self._witness.declared(name, before["epoch"])
         elif after.get("assignment") != before.get("assignment") and after.get("assignment"):
             self._witness.assigned(name, before.get("epoch", 0), after.get("epoch", 0))
             where = after["assignment"]
             self._witness.note("assigned", f"{name} -> {where['worker']}/{where['bootId']} epoch {after['epoch']}")
-        return self._store("session", self.sessions, new)
+        stored = self._store("session", self.sessions, new)
+        self._tell_steps(name, before, stored)
+        return stored
+
+    def finalize(self, name: str, uid: str) -> None:
+        """The last finalizer of a session goes, and the session with it."""
+        gone = self.session(name)
+        if gone["metadata"]["uid"] != uid:
+            raise Conflict(name)
+        del self.sessions[name]
+        self._witness.note("session deleted", name)
+        self._tell("session gone", gone)
+
+    def _tell_steps(self, name: str, before: Json, stored: Json) -> None:
+        after = stored.get("status", {})
+        old, new = before.get("next") or {}, after.get("next") or {}
+        steps = {
+            "named": new.get("bootId") not in (None, old.get("bootId")),
+            "ready": new.get("preparedAt") is not None and old.get("preparedAt") is None,
+            "handed over": after.get("handover") not in (None, before.get("handover")),
+            "assigned": bool(old) and before.get("assignment") != after.get("assignment"),
+        }
+        if steps["handed over"]:
+            self._witness.handed_over(name, after["handover"]["epoch"])
+        for step in [step for step, taken in steps.items() if taken]:
+            for tell in self.on_move[:]:
+                tell(step, stored)
 
     def _check_writer(self, name: str, before: Json, writer: Writer) -> None:
+        if writer.succeeds:
+            named = (before.get("next") or {}).get("bootId")
+            if named != writer.boot_id:
+                text = f"{name}: boot {writer.boot_id} says that it is ready, and {named} is the successor"
+                raise self._witness.broken(Law.HOLDER_WRITES, text)
+            return
         holder = before.get("assignment") or {}
         if (holder.get("bootId"), before.get("epoch")) != (writer.boot_id, writer.epoch):
             raise self._witness.broken(
@@ -189,6 +230,7 @@ class ApiServer(Server):
         """Somebody, or the operator once nobody names it."""
         gone = self.leases.pop(name, None)
         if gone is not None:
+            self.lease_over.setdefault(gone.record.boot_id, self.schedule.now)
             self._tell("lease", gone)
 
     def _now(self) -> datetime:
@@ -210,6 +252,8 @@ class ApiServer(Server):
         before = self.leases.get(stored.record.name)
         self.leases[stored.record.name] = stored
         self._lease_written[stored.record.name] = (self.up_time(), self.outages)
+        if stored.record.state in (LeaseState.REVOKED, LeaseState.RELEASED):
+            self.lease_over.setdefault(stored.record.boot_id, self.schedule.now)
         if before is None or before.record.state is not stored.record.state:
             self._tell("lease", stored)
         return stored

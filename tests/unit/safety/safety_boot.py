@@ -9,8 +9,10 @@ from safety_clock import Process
 from safety_engine import Engine
 from safety_keeper import Keeper
 from safety_session import Runner
+from safety_successor import Successor
 from safety_wire import Failure, Link, Watch
 
+from whatsam_connector.assignments.leaving import Leave, Patience
 from whatsam_connector.assignments.plan import Drop, Me, Start, Tell
 from whatsam_connector.http.holding import Address
 from whatsam_connector.sessions import inputs
@@ -20,6 +22,9 @@ from whatsam_core.resources.session import WhatsAppSession
 
 if TYPE_CHECKING:
     from safety_pod import Pod
+
+GRACE = 50.0
+PATIENCE = Patience(last_call=35.0)
 
 
 class Boot(Keeper):
@@ -35,8 +40,9 @@ class Boot(Keeper):
         self._being_born = 0
         self._supervisor_timer = 0
         self._objects: dict[str, WhatsAppSession] = {}
-        self._me = Me(pod.uid, boot_id)
-        self._draining = False
+        self.me = Me(pod.uid, boot_id)
+        self.draining = False
+        self.successor = Successor(self)
         self._watch = Watch(self.link, self._watched)
 
     def _begin_work(self) -> None:
@@ -121,26 +127,34 @@ class Boot(Keeper):
         self._apply()
 
     def _watched(self, news: Any) -> None:
-        self._note(news[1])
+        kind, thing = news
+        if kind == "session gone":
+            self._objects.pop(thing["metadata"]["uid"], None)
+            self.successor.gone(thing["metadata"]["uid"])
+        else:
+            self._note(thing)
         self._apply()
 
     def _note(self, raw: Any) -> None:
-        session = self.world.model(raw)
+        self._learn(self.world.model(raw))
+
+    def _learn(self, session: WhatsAppSession) -> None:
         known = self._objects.get(session.metadata.uid)
-        if known is None or int(known.metadata.resource_version) < int(session.metadata.resource_version):
+        if known is None or known.metadata.version < session.metadata.version:
             self._objects[session.metadata.uid] = session
+            self.successor.note(session)
 
     def _apply(self) -> None:
         if self.over:
             return
         running = {uid: runner.epoch for uid, runner in self.runners.items()}
-        for decision in self.world.rules.boot_plan(self._objects.values(), running, self._me, draining=self._draining):
+        for decision in self.world.rules.boot_plan(self._objects.values(), running, self.me, draining=self.draining):
             match decision:
                 case Start():
                     self._start(decision)
                 case Tell():
                     runner = self.runners[decision.session.metadata.uid]
-                    runner.writer.observe(decision.session)
+                    runner.observe(decision.session)
                     if decision.stop is not None:
                         runner.push(inputs.Stop(decision.stop))
                 case Drop():
@@ -158,26 +172,43 @@ class Boot(Keeper):
     def forgotten(self, runner: Runner) -> None:
         """Nothing of the session is left here; look again at what should run."""
         if self.runners.get(runner.uid) is runner:
+            if not self.world.rules.learns_what_it_has_read:
+                pass
+            elif runner.writer.gone:
+                self._objects.pop(runner.uid, None)
+            else:
+                self._learn(runner.writer.session)
             del self.runners[runner.uid]
             self.process.later(0.001, self._apply)
 
     def session_is_over(self, runner: Runner) -> None:
         """It was handed over or lost."""
-        if self._draining:
+        if self.draining:
             self.process.later(0.01, self._perhaps_release)
 
     def drain(self) -> None:
         """SIGTERM: hand everything over, then release the Lease."""
-        if self._draining or self.over:
+        if self.draining or self.over:
             return
-        self._draining = True
+        self.draining = True
         self.tenure.draining = True
         self._state = LeaseState.RELEASED if self.world.rules.releases_first else LeaseState.DRAINING
         self._renew()
-        for runner in list(self.runners.values()):
-            runner.push(inputs.Stop(StopReason.HANDED_OVER))
+        self._let_go(self.process.steady(), set())
         self._perhaps_release()
-        self.process.later(50.0, lambda: self.pod.container_ends(self, 1))
+        self.process.later(GRACE, lambda: self.pod.container_ends(self, 1))
+
+    def _let_go(self, began: float, told: set[str]) -> None:
+        waited = self.process.steady() - began
+        for runner in list(self.runners.values()):
+            if runner.uid in told or runner.state.stage.final:
+                continue
+            leave = self.world.rules.leave(runner.state, successor=runner.successor, waited=waited, patience=PATIENCE)
+            if leave is Leave.GO:
+                told.add(runner.uid)
+                runner.push(inputs.Stop(StopReason.HANDED_OVER))
+        if not self.over and any(runner.uid not in told for runner in self.runners.values()):
+            self.process.later(0.25, lambda: self._let_go(began, told))
 
     def _perhaps_release(self) -> None:
         if self.over or self._state is LeaseState.RELEASED:

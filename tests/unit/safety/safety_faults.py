@@ -2,12 +2,12 @@
 
 from safety_boot import Boot
 from safety_clock import Process
+from safety_move_faults import MoveFaults
 from safety_stories import KINDS
 from safety_wire import Link
-from safety_worker_faults import WorkerFaults
 
 
-class Faults(WorkerFaults):
+class Faults(MoveFaults):
     """All kinds of faults. A run has few of them, so that each has runs of its own."""
 
     def plan(self) -> None:
@@ -22,6 +22,7 @@ class Faults(WorkerFaults):
         world = self._world
         world.api.come_back()
         world.store.down = world.store.slow = False
+        self._heal_moves()
         for pod in list(world.pods):
             if pod.boot is not None:
                 self._heal_boot(pod.boot)
@@ -124,6 +125,8 @@ class Faults(WorkerFaults):
             self._world.api.touch_lease(name)
 
     def foreign_login(self) -> None:
+        if not self._world.api.sessions:
+            return
         name = self._chance.choice(sorted(self._world.api.sessions))
         if self._world.whatsapp.foreign_login(name):
             self._note("foreign login", name)
@@ -155,6 +158,8 @@ class Faults(WorkerFaults):
         world.schedule.after(lasts, restore)
 
     def stop_and_start(self) -> None:
+        if not self._world.api.sessions:
+            return
         name = self._chance.choice(sorted(self._world.api.sessions))
         self._note("stopped", name)
         self._world.want(name, "Stopped")

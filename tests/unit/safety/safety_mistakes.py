@@ -10,8 +10,13 @@ from safety_store import Stored
 from whatsam_connector.assignments import plan as assignments
 from whatsam_connector.lease.tenure import Tenure
 from whatsam_connector.lease.verdict import Attempt, Verdict
+from whatsam_connector.sessions import effects, inputs
+from whatsam_connector.sessions.state import SessionState, Stage
+from whatsam_connector.sessions.status_patch import Holder
+from whatsam_connector.sessions.transitions import step
 from whatsam_connector.state import decision
 from whatsam_core.lease import LeaseRecord, LeaseTimings
+from whatsam_core.resources.session import Handover, WhatsAppSession
 from whatsam_operator.planning import boots, election, liveness, losses, planner
 from whatsam_operator.planning.confirmation import Confirmation
 from whatsam_operator.planning.decisions import Assign, Decision, RevokeLease
@@ -138,6 +143,100 @@ def takes_at_once(known: election.Candidacy | None, me: str, now: float) -> elec
 # --- the connector ----------------------------------------------------------------------------------------------------
 
 
+def assigns_when_ready(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
+    """The word of the successor is taken for that of the holder."""
+
+    def hasty(session: WhatsAppSession) -> WhatsAppSession:
+        named, status = session.status.next, session.status
+        if named is None or named.prepared_at is None:
+            return session
+        return _with_handover(session, Handover(epoch=status.epoch, seq=0, sha256=""))
+
+    return _plan_of(snapshot, now, hasty)
+
+
+def old_handover_counts(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
+    def believed(session: WhatsAppSession) -> WhatsAppSession:
+        status = session.status
+        if status.handover is None:
+            return session
+        return _with_handover(session, status.handover.model_copy(update={"epoch": status.epoch}))
+
+    return _plan_of(snapshot, now, believed)
+
+
+def no_handover_counts(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
+    return _plan_of(snapshot, now, lambda session: _with_handover(session, None))
+
+
+def _with_handover(session: WhatsAppSession, handover: Handover | None) -> WhatsAppSession:
+    return session.model_copy(update={"status": session.status.model_copy(update={"handover": handover})})
+
+
+def _plan_of(snapshot: Snapshot, now: Moment, seen: Callable[[WhatsAppSession], WhatsAppSession]) -> list[Decision]:
+    changed = replace(snapshot, sessions={key: seen(session) for key, session in snapshot.sessions.items()})
+    return planner.plan_sessions(changed, boots.gather(changed), now)
+
+
+def trusts_a_dead_successor(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
+    """Whoever is named gets the session, alive or not."""
+    return [_to_the_named(snapshot, one) for one in planner.plan_sessions(snapshot, found, now)]
+
+
+def _to_the_named(snapshot: Snapshot, decision: Decision) -> Decision:
+    named = snapshot.sessions[decision.target.key].status.next
+    if not isinstance(decision, Assign) or named is None:
+        return decision
+    where = {"worker": named.worker, "pod_uid": named.pod_uid, "boot_id": named.boot_id}
+    return replace(decision, assignment=decision.assignment.model_copy(update=where))
+
+
+def blind_for_rollouts(snapshot: Snapshot, found: boots.Boots, now: Moment) -> list[Decision]:
+    return planner.plan_sessions(replace(snapshot, deployments={}), found, now)
+
+
+# --- the connector: planned moves -------------------------------------------------------------------------------------
+
+
+def starts_when_ready(session: WhatsAppSession, me: assignments.Me) -> bool:
+    """A successor takes its own word for an assignment."""
+    named = session.status.next
+    ready = named is not None and named.boot_id == me.boot_id and named.prepared_at is not None
+    return ready or assignments.is_ours(session, me)
+
+
+def lets_go_when_named(holder: Holder, session: WhatsAppSession) -> bool:
+    return session.status.next is not None and session.status.next.boot_id != holder.boot_id and holder.holds(session)
+
+
+def any_ready_one(holder: Holder, session: WhatsAppSession) -> bool:
+    """Nobody asks in which epoch a successor said that it is ready, or who it is."""
+    return session.status.next is not None and session.status.next.prepared_at is not None
+
+
+def only_the_shelf(found: Iterable[Stored], shelved: Stored | None) -> Iterable[Stored]:
+    return found if shelved is None else [shelved]
+
+
+def shelf_is_the_handover(handover: Handover | None, shelved: Stored | None) -> decision.LastHandover | None:
+    if handover is None:
+        return None
+    if shelved is None:
+        return decision.LastHandover(handover.epoch, handover.seq, handover.sha256)
+    return decision.LastHandover(shelved.ref.epoch, shelved.ref.seq, shelved.content.sha256)
+
+
+def hands_over_at_once(state: SessionState, happened: Any, now: datetime, timings: Any) -> tuple[SessionState, Any]:
+    """The handover is written while the engine is still ending."""
+    if isinstance(happened, inputs.ReleaseEnded) and state.stage is Stage.ENDING:
+        state = replace(state, stage=Stage.CLOSING)
+    after, wanted = step(state, happened, now, timings)
+    ending = after.stage is Stage.ENDING and state.stage is not Stage.ENDING
+    if ending and after.stop is inputs.StopReason.HANDED_OVER:
+        return after, (*wanted, effects.Release())
+    return after, wanted
+
+
 def plan_with(is_ours: Callable[[Any, assignments.Me], bool]) -> Callable[..., list[assignments.Decision]]:
     """`assignments.plan` for whoever recognizes its sessions in another way."""
 
@@ -184,6 +283,12 @@ def looks_below_its_epoch(
         local,
         [seen for seen in bases if seen.ref.epoch < claim.epoch or (seen.ref.epoch, seen.ref.boot) == mine],
     )
+
+
+def any_boot_of_the_epoch(
+    claim: decision.Claim, local: decision.LocalState | None, bases: Sequence[decision.SeenBase]
+) -> Any:
+    return decision.decide(replace(claim, boot=bases[0].ref.boot) if bases else claim, local, bases)
 
 
 def always(*_: Any, **__: Any) -> bool:

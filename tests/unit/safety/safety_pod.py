@@ -7,6 +7,7 @@ from safety_clock import Machine
 from safety_engine import Engine
 from safety_keeper import NAMESPACE, POOL
 from safety_state import LocalFile
+from safety_store import Stored
 
 from whatsam_core import names
 
@@ -25,6 +26,13 @@ class Pod:
         self.uid = uid
         self.machine = machine
         self.files: dict[str, LocalFile] = {}
+        self.shelf: dict[str, Stored] = {}
+        """What was read for sessions that may come here."""
+        self.template = world.template
+        self.cordon = ""
+        """What the annotation of that name says."""
+        self.deleting = False
+        self._ready = False
         self.boot: Boot | None = None
         self.gone = False
         """The object does not exist any more; the processes may."""
@@ -55,6 +63,7 @@ class Pod:
         if self.ends or (self.boot is not None and not self.boot.over):
             return
         self._boots += 1
+        self.shelf.clear()
         self.boot = Boot(self, self.world.rules.boot_id(self.name, self.world.next_boot()))
         self.world.witness.living.add(self.boot.boot_id)
         self.world.witness.note("boot", f"{self.name} {self.boot.boot_id}")
@@ -125,14 +134,37 @@ class Pod:
             self._container = container
             self._write_object(None, ready=ready)
 
+    def annotate(self, cordon: str) -> None:
+        """Somebody wants its sessions elsewhere, or not any more."""
+        self.cordon = cordon
+        self._say_again()
+
+    def told_to_end(self) -> None:
+        """Its object is being deleted."""
+        self.ends = self.deleting = True
+        self._say_again()
+
+    def _say_again(self) -> None:
+        if not self.gone and self.world.api.pods.get(self.name, {}).get("metadata", {}).get("uid") == self.uid:
+            self._write_object(None, ready=self._ready)
+
     def _write_object(self, state: Json | None, *, ready: bool) -> None:
         if state is not None:
             self._container = {"name": names.CONNECTOR_CONTAINER, "state": state, "restartCount": 0}
+        self._ready = ready
         condition = {"type": "Ready", "status": "True" if ready else "False"}
         labels = {names.LABEL_POOL: POOL, names.LABEL_COMPONENT: names.COMPONENT_CONNECTOR}
-        self.world.api.put_pod(
-            {
-                "metadata": {"name": self.name, "namespace": NAMESPACE, "uid": self.uid, "labels": labels},
-                "status": {"containerStatuses": [self._container], "conditions": [condition]},
-            }
-        )
+        annotations = {names.ANNOTATION_TEMPLATE: str(self.template)}
+        if self.cordon:
+            annotations[names.ANNOTATION_CORDON] = self.cordon
+        metadata: Json = {
+            "name": self.name,
+            "namespace": NAMESPACE,
+            "uid": self.uid,
+            "labels": labels,
+            "annotations": annotations,
+        }
+        if self.deleting:
+            metadata["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+        status = {"containerStatuses": [self._container], "conditions": [condition]}
+        self.world.api.put_pod({"metadata": metadata, "status": status})

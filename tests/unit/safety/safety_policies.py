@@ -22,6 +22,16 @@ def admits_status(before: Json, after: Json, pod_uid: str) -> bool:
     )
 
 
+def admits_successor(before: Json, after: Json, pod_uid: str) -> bool:
+    """The same policy: the pod that is named as the successor says that it is prepared, and nothing else."""
+    old, new = before.get("next") or {}, after.get("next") or {}
+    return (
+        pod_uid == old.get("podUID", "")
+        and {**before, "next": None} == {**after, "next": None}
+        and {**old, "preparedAt": None} == {**new, "preparedAt": None}
+    )
+
+
 def admits_lease(before: LeaseRecord, after: LeaseRecord) -> bool:
     """whatsam-leases-holder: one pod, one boot, and what is over stays over."""
     over = before.state in (LeaseState.REVOKED, LeaseState.RELEASED)

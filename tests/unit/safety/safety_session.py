@@ -12,12 +12,11 @@ from safety_state import Preparation, Shipper
 from safety_wire import Failure, Missing
 
 from whatsam_connector.sessions import effects, inputs
-from whatsam_connector.sessions.inputs import Input, Timer
+from whatsam_connector.sessions.inputs import Input, StopReason, Timer
 from whatsam_connector.sessions.report import Report, report
 from whatsam_connector.sessions.state import SessionState, Stage
 from whatsam_connector.sessions.status_patch import Holder, status_patch
 from whatsam_connector.sessions.timings import SessionTimings, backoff
-from whatsam_connector.sessions.transitions import step
 from whatsam_connector.state.credit import CreditVerdict, SendCredit
 from whatsam_connector.state.records import STARTABLE, PrepareOutcome
 from whatsam_core.resources.session import Handover, WhatsAppSession
@@ -45,12 +44,26 @@ class Runner:
         self.shipper: Shipper | None = None
         self._kill_newborn = False
         self._first_words = False
+        self._successor_ready = False
         self._timers: dict[Timer, int] = {}
         self._numbers = 0
         self._queue: deque[Input] = deque()
         self._busy = False
         self._under_way: int | None = None
         self._burst = 0
+
+    @property
+    def successor(self) -> bool:
+        """Whether a worker is named that shall take the session over."""
+        return self.writer.session.status.next is not None
+
+    def observe(self, session: WhatsAppSession) -> None:
+        """The watch has a newer object."""
+        self.writer.observe(session)
+        ready = self.boot.world.rules.may_let_go(self.writer.holder, session)
+        if ready != self._successor_ready:
+            self._successor_ready = ready
+            self.push(inputs.SuccessorReady(ready))
 
     # --- inputs -------------------------------------------------------------------------------------------------------
 
@@ -66,7 +79,9 @@ class Runner:
 
     def _take(self, happened: Input) -> None:
         before = self.state
-        self.state, wanted = step(before, happened, self.boot.machine.wall(), TIMINGS)
+        self.state, wanted = self.boot.world.rules.step(before, happened, self.boot.machine.wall(), TIMINGS)
+        if self.state.stop is StopReason.HANDED_OVER and before.stop is not self.state.stop and not self.boot.draining:
+            self.boot.world.witness.lets_go(self.session_name, self.epoch, self.boot.boot_id)
         if self.state.stage is not Stage.LOST and (
             self.state.stage is not before.stage or self.state.handover is not before.handover
         ):
@@ -93,7 +108,7 @@ class Runner:
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, effect: effects.Effect) -> None:
+    def _carry_out(self, effect: effects.Effect) -> None:  # noqa: PLR0912  # one arm for each effect
         match effect:
             case effects.Prepare():
                 Preparation(self, self._prepared).begin()
@@ -118,8 +133,10 @@ class Runner:
                 self._start_timer(Timer.RETRY, backoff(effect.failures, TIMINGS, chance))
             case effects.CancelTimer():
                 self._timers.pop(effect.timer, None)
+            case effects.LogOut():
+                self._log_out()
             case _:
-                pass  # no proxies and no log-outs in this world
+                pass  # no proxies in this world
 
     def _prepared(self, outcome: PrepareOutcome, store_epoch: int | None) -> None:
         if outcome in STARTABLE and self.shipper is not None:
@@ -160,8 +177,16 @@ class Runner:
             engine.process.later(takes, engine.kill)  # it disconnects, and what is under way is answered
             self.boot.process.later(TIMINGS.stop_grace, engine.kill)
 
+    def _log_out(self) -> None:
+        engine = self.engine
+        if engine is not None:
+            takes = self.boot.world.schedule.chance.uniform(0.05, 1.0)
+            engine.process.later(takes, lambda: engine.tell(lambda: self.push(inputs.LogoutEnded(None))))
+
     def _flush(self) -> None:
-        if self.shipper is None:
+        if not self.boot.world.rules.stores_before_it_lets_go and self.state.giving_way:
+            self.push(inputs.FlushEnded(None))
+        elif self.shipper is None:
             self.push(inputs.FlushEnded("nothing was prepared"))
         else:
             self.shipper.store(
@@ -222,11 +247,13 @@ class StatusWriter:
         self._runner = runner
         self._world = runner.boot.world
         self.session = session
-        self._holder = Holder(runner.boot.pod.uid, runner.boot.boot_id, runner.epoch)
+        self.holder = Holder(runner.boot.pod.uid, runner.boot.boot_id, runner.epoch)
         self._wanted: Report | None = None
         self._busy = False
         self._again = False
         self._lost = False
+        self.gone = False
+        """The session does not exist any more."""
 
     @property
     def settled(self) -> bool:
@@ -234,9 +261,11 @@ class StatusWriter:
         return self._lost or not (self._busy or self._again)
 
     def observe(self, session: WhatsAppSession) -> None:
-        """The watch has shown a newer object."""
-        self.session = session
-        self._write()
+        """The watch has shown an object. It may be behind what our own last write was answered with."""
+        newer = session.metadata.version >= self.session.metadata.version
+        if newer or not self._world.rules.learns_what_it_has_read:
+            self.session = session
+            self._write()
 
     def publish(self, wanted: Report) -> None:
         """Let the status say this."""
@@ -250,7 +279,7 @@ class StatusWriter:
         self._again = False
         if self._lost or self._wanted is None:
             return
-        if not self._world.rules.holder_holds(self._holder, self.session):
+        if not self._world.rules.holder_holds(self.holder, self.session):
             self._look_again()
             return
         patch = status_patch(self.session, self._wanted, None, self._runner.boot.machine.wall())
@@ -259,7 +288,7 @@ class StatusWriter:
         patch = self._world.rules.status_precondition(patch)
         self._busy = True
         api, name = self._world.api, self._runner.session_name
-        writer = Writer(self._holder.pod_uid, self._holder.boot_id, self._holder.epoch)
+        writer = Writer(self.holder.pod_uid, self.holder.boot_id, self.holder.epoch)
         self._runner.boot.link.call(lambda: api.patch_session(name, patch, writer), self._written, timeout=API_TIMEOUT)
 
     def _written(self, result: Any) -> None:
@@ -279,15 +308,16 @@ class StatusWriter:
     def _looked(self, result: Any) -> None:
         self._busy = False
         if isinstance(result, Missing):
+            self.gone = True
             self._lose()
         elif isinstance(result, Failure):
             self._later()
         else:
             fresh = self._world.model(result)
-            if not self._world.rules.holder_holds(self._holder, fresh):
+            self.session = fresh
+            if not self._world.rules.holder_holds(self.holder, fresh):
                 self._lose()
                 return
-            self.session = fresh
             self._later()
 
     def _later(self) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from safety_store import Database, Stored
 from safety_wire import Failure, Link
 
-from whatsam_connector.state.decision import Claim, LastHandover, LocalState, Plan, ReadBase, SeenBase, Verdict
+from whatsam_connector.state.decision import Claim, LocalState, Plan, ReadBase, SeenBase, Verdict
 from whatsam_connector.state.envelope import BaseHeader
 from whatsam_connector.state.records import STARTABLE, PrepareOutcome, RepairMode
-from whatsam_core.resources.session import Handover
+from whatsam_core.resources.session import Handover, WhatsAppSession
 from whatsam_core.sessions_state import BaseRef
 
 if TYPE_CHECKING:
+    from safety_boot import Boot
     from safety_session import Runner
 
 STORE_TIMEOUT = 5.0
@@ -31,22 +32,25 @@ class LocalFile:
     """The epoch whose state it went on from."""
 
 
-class Preparation:
-    """Look, decide, read, put in place, store the start base. `done` gets the outcome; every failure is one."""
+class Choice:
+    """Look, decide, read. What has been read by a successor that waits lies on the pod's shelf."""
 
-    def __init__(self, runner: "Runner", done: Callable[[PrepareOutcome, int | None], None]) -> None:
-        self._runner = runner
-        self._world = runner.boot.world
-        self._link = runner.boot.store_link
-        self._name = runner.session_name
-        self._done = done
-        handover = runner.writer.session.status.handover
+    def __init__(self, boot: "Boot", session: WhatsAppSession, epoch: int, *, rehearsing: bool) -> None:
+        self._boot = boot
+        self._world = boot.world
+        self._link = boot.store_link
+        self._name = session.metadata.name
+        self._uid = session.metadata.uid
+        self._jid = session.status.jid or ""
+        self._rehearsing = rehearsing
+        self._shelved = boot.pod.shelf.get(self._uid)
+        handover = None if rehearsing else session.status.handover
         self._claim = Claim(
             tenant=TENANT,
-            epoch=runner.epoch,
-            boot=runner.boot.boot_id,
-            jid=runner.jid,
-            handover=None if handover is None else LastHandover(handover.epoch, handover.seq, handover.sha256),
+            epoch=epoch,
+            boot=boot.boot_id,
+            jid=self._jid,
+            handover=self._world.rules.handed_over(handover, self._shelved),
         )
         self._bases: list[SeenBase] = []
         self._read: dict[str, Stored] = {}
@@ -54,35 +58,75 @@ class Preparation:
     def begin(self) -> None:
         """Ask for the list."""
         store = self._world.store
-        self._link.call(lambda: store.list(self._name), self._listed, timeout=STORE_TIMEOUT)
+        self._link.call(lambda: store.list(self._name), self._seen, timeout=STORE_TIMEOUT)
 
-    def _listed(self, found: Any) -> None:
+    def _use(self, plan: Plan, file: LocalFile | None) -> None:
+        """The choice is made."""
+        raise TypeError("a choice is a rehearsal or a preparation")
+
+    def _failed(self, outcome: PrepareOutcome) -> None:
+        """There is no choice."""
+        raise TypeError("a choice is a rehearsal or a preparation")
+
+    def _seen(self, found: Any) -> None:
         if isinstance(found, Failure):
-            self._done(PrepareOutcome.UNREACHABLE, None)
+            self._failed(PrepareOutcome.UNREACHABLE)
             return
-        self._bases = [SeenBase(stored.ref) for stored in self._world.rules.newest_first(found)]
+        rules = self._world.rules
+        self._bases = [SeenBase(stored.ref) for stored in rules.newest_first(rules.listed(found, self._shelved))]
         self._decide()
 
     def _decide(self) -> None:
-        file = self._runner.boot.pod.files.get(self._runner.uid)
-        local = None if file is None else LocalState(file.epoch, file.boot, TENANT, self._runner.jid, True)
+        file = self._boot.pod.files.get(self._uid)
+        local = None if file is None else LocalState(file.epoch, file.boot, TENANT, self._jid, True)
         plan = self._world.rules.decide(self._claim, local, self._bases)
-        if isinstance(plan, ReadBase):
+        if not isinstance(plan, ReadBase):
+            self._use(plan, file)
+        elif self._shelved is not None and self._shelved.ref == plan.ref:
+            self._have(plan.ref, self._shelved)
+        else:
             ref, store = plan.ref, self._world.store
             self._link.call(
                 lambda: store.get(self._name, ref.key), lambda found: self._have(ref, found), timeout=STORE_TIMEOUT
             )
-        else:
-            self._use(plan, file)
 
     def _have(self, ref: BaseRef, found: Any) -> None:
         if isinstance(found, Failure):
-            self._done(PrepareOutcome.UNREACHABLE, None)
+            self._failed(PrepareOutcome.UNREACHABLE)
             return
         self._read[ref.key] = found
-        seen = SeenBase(ref, Verdict.SOUND, header(ref, found.content, self._runner.jid))
+        if self._rehearsing:
+            self._boot.pod.shelf[self._uid] = found
+        seen = SeenBase(ref, Verdict.SOUND, header(ref, found.content, self._jid))
         self._bases = [seen if other.ref == ref else other for other in self._bases]
         self._decide()
+
+
+class Rehearsal(Choice):
+    """What a successor does while somebody else holds the session: it claims nothing and puts nothing in place."""
+
+    def __init__(self, boot: "Boot", session: WhatsAppSession, done: Callable[[bool], None]) -> None:
+        super().__init__(boot, session, session.status.epoch + 1, rehearsing=True)
+        self._done = done
+
+    def _use(self, plan: Plan, file: LocalFile | None) -> None:
+        newest = self._bases[0].ref if self._bases else None
+        self._done(plan.outcome in STARTABLE and plan.base in (None, newest))
+
+    def _failed(self, outcome: PrepareOutcome) -> None:
+        self._done(False)
+
+
+class Preparation(Choice):
+    """Choose, put in place, store the start base. `done` gets the outcome; every failure is one."""
+
+    def __init__(self, runner: "Runner", done: Callable[[PrepareOutcome, int | None], None]) -> None:
+        super().__init__(runner.boot, runner.writer.session, runner.epoch, rehearsing=False)
+        self._runner = runner
+        self._done = done
+
+    def _failed(self, outcome: PrepareOutcome) -> None:
+        self._done(outcome, None)
 
     def _use(self, plan: Plan, file: LocalFile | None) -> None:
         epoch = self._bases[0].ref.epoch if self._bases else None
@@ -101,6 +145,9 @@ class Preparation:
             content = Database(self._world.new_chain(), 0)
         elif advance is not None:
             content = content.after(self._world.rules.repair_steps(advance.steps))
+        else:
+            self._world.witness.unrepaired(self._name, content.chain, content.counter, self._claim.boot)
+        self._boot.pod.shelf.pop(self._uid, None)
         self._world.witness.note(f"prepared {plan.outcome.name}", f"{self._name} {self._claim.boot}: {plan.message}")
         file = LocalFile(self._claim.epoch, self._claim.boot, content, origin)
         self._runner.boot.pod.files[self._runner.uid] = file
@@ -173,7 +220,8 @@ class Shipper:
         if self._busy:
             self._process.later(0.1, lambda: self.release(done))
             return
-        if self._stored is not None and self._stored[1] == self._file.content:
+        trusting = not self._world.rules.stores_before_it_lets_go
+        if self._stored is not None and (trusting or self._stored[1] == self._file.content):
             self._ended = True
             seq, content = self._stored
             done(Handover(epoch=self._runner.epoch, seq=seq, sha256=content.sha256))

@@ -39,6 +39,8 @@ class Story:
     kinds: tuple[str, ...]
     near: Near = Near.ANY
     clocks: tuple[LeaseTimings, ...] = CLOCKS
+    calm: bool = False
+    """Servers and leaders are well: what is handed over for somebody who lives must be taken up soon."""
 
 
 KINDS = (
@@ -77,6 +79,11 @@ KINDS = (
     "foreign_login",
     "stop_and_start",
     "restore_cluster",
+    "migrate",
+    "give_away",
+    "roll_out",
+    "disturb_a_move",
+    "delete_session",
 )
 """Every kind of fault: the names of its methods in `Faults`."""
 
@@ -85,7 +92,9 @@ STORIES: dict[str, Story] = {
     "back at the last moment": Story(("race_a_write", "race_a_write", "cut_off_worker", "slow_leader"), Near.EXPIRY),
     "back too late": Story(("cut_off_worker", "cut_off_worker", "cut_off_worker", "stall_watch"), Near.OUTAGE),
     "frozen supervisor": Story(
-        ("freeze_supervisor", "freeze_behind_a_slow_answer"), Near.OUTAGE, (LeaseTimings(), NARROW)
+        ("freeze_supervisor", "freeze_behind_a_slow_answer", "freeze_behind_a_slow_answer"),
+        Near.OUTAGE,
+        (LeaseTimings(), NARROW),
     ),
     "restarts in place": Story(
         (
@@ -128,6 +137,11 @@ STORIES: dict[str, Story] = {
     "restored from a backup": Story(
         ("restore_cluster", "restore_cluster", "kill_container", "drain_pod", "slow_store")
     ),
+    "planned moves": Story(
+        ("migrate", "migrate", "give_away", "roll_out", "drain_pod", "lose_successor", "lose_successor"), calm=True
+    ),
+    "moves disturbed": Story(("disturb_a_move", "disturb_a_move", "migrate", "roll_out", "give_away", "drain_pod")),
+    "moves and clocks": Story(("disturb_a_move", "disturb_a_move", "freeze_container", "stall_watch"), Near.EXPIRY),
     "stopped and started": Story(("stop_and_start", "foreign_login", "drain_pod", "kill_container", "stall_watch")),
 }
 """Half of all runs have one of these; the others have any faults."""

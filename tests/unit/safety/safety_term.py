@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from safety_laws import Law
 from safety_wire import Conflict, Failure, Missing, Unreachable, Watch
 
-from whatsam_core.resources import WorkerPool
+from whatsam_core import names
+from whatsam_core.resources import Successor, WorkerPool
 from whatsam_core.storage.cluster import PODS, SESSIONS
 from whatsam_operator.planning import decisions as to_do
 from whatsam_operator.planning.confirmation import Confirmation
-from whatsam_operator.planning.decisions import Assign, Decision, DeleteLease, RevokeLease, SetStatus
+from whatsam_operator.planning.decisions import Assign, Decision, DeleteLease, NameSuccessor, RevokeLease, SetStatus
 from whatsam_operator.planning.lease_book import LeaseBook
+from whatsam_operator.planning.moving import MoveReason
 from whatsam_operator.planning.planner import named_boots, sightings
 from whatsam_operator.planning.snapshot import BootKey, Moment, Snapshot
 from whatsam_operator.services.index import Index
@@ -44,6 +46,8 @@ class Term:
         self._not_before: dict[tuple[str, ...], float] = {}
         self._confirmed: set[BootKey] = set()
         self._planned = False
+        self._read_at = 0.0
+        """Real time at which the last read that succeeded was sent."""
         self._reading = False
         self._read_again = False
         self._watch = Watch(self.link, self._watched)
@@ -102,6 +106,9 @@ class Term:
         now = self.process.steady()
         if kind == "session":
             self.index.put(SESSIONS, thing, now)
+        elif kind == "session gone":
+            metadata = thing["metadata"]
+            self.index.remove(SESSIONS, (metadata["namespace"], metadata["name"]), metadata["uid"])
         elif kind == "pod":
             self.index.put(PODS, thing, now)
         elif kind == "pod gone":
@@ -123,6 +130,7 @@ class Term:
             return
         self._reading = True
         sent_at, period = self.process.steady(), self.world.read_period
+        really_sent_at = self.world.schedule.now
         rules, api = self.world.rules, self.world.api
 
         def answer(found: Any) -> None:
@@ -136,6 +144,7 @@ class Term:
                 self.book = rules.failed_read(before, known)
             else:
                 self.book = rules.observe(before, found, **known)
+                self._read_at = really_sent_at
             if before.read_at is None or self.book.differs(before, quiet_for=QUIET):
                 self._changed()
             if self._read_again:
@@ -185,7 +194,9 @@ class Term:
             pods={pod.uid: pod for pod in self.index.pods.values()},
             leases=self.book.leases,
             missing=self.book.missing,
+            deployments={pool.metadata.key: self.world.deployment()},
             pending=dict(self._knowledge.pending),
+            naming=dict(self._knowledge.naming),
             sightings=dict(self._knowledge.sightings),
             last_braked=dict(self._knowledge.last_braked),
         )
@@ -195,6 +206,10 @@ class Term:
     def _start(self, decision: Decision) -> None:
         if isinstance(decision, Assign):
             self._knowledge.pending[decision.target.uid] = (decision.target.key[0], decision.assignment.boot_id)
+            self._witness_living(decision)
+        if isinstance(decision, NameSuccessor) and decision.successor is not None:
+            self._knowledge.naming[decision.target.uid] = (decision.target.key[0], decision.successor.boot_id)
+            self._witness_rollout(decision.target.key[1], decision.successor)
         self._under_way.add(decision.slot)
         match decision:
             case Assign() | SetStatus():
@@ -209,6 +224,22 @@ class Term:
                 annotations = {"whatsam.io/stream-replaced": decision.annotation}
                 patch = {"metadata": {"resourceVersion": decision.resource_version, "annotations": annotations}}
                 self._patch(decision, patch)
+            case NameSuccessor():
+                named = decision.successor
+                following = None if named is None else {"preparedAt": None, **named.to_wire()}
+                patch = {"metadata": {"resourceVersion": decision.resource_version}, "status": {"next": following}}
+                self._patch(decision, patch)
+            case to_do.ForgetMigration():
+                annotations = {names.ANNOTATION_MIGRATE_TO: None}
+                patch = {"metadata": {"resourceVersion": decision.resource_version, "annotations": annotations}}
+                self._patch(decision, patch)
+            case to_do.Finalize():
+                key, uid = decision.target.key, decision.target.uid
+                self._write(
+                    decision,
+                    lambda: self.world.api.finalize(key[1], uid),
+                    lambda _: self.index.remove(SESSIONS, key, uid),
+                )
             case _:
                 self._finish(decision)  # stories, finalizers and pools are not part of this world
 
@@ -242,9 +273,10 @@ class Term:
             status |= {
                 "epoch": decision.epoch,
                 "assignment": decision.assignment.to_wire(),
-                "next": None,
                 "migrations": decision.migrations,
             }
+            if self.world.rules.takes_next_back:
+                status["next"] = None
         elif decision.clear_assignment:
             status |= {"assignment": None, "next": None}
         metadata = {"resourceVersion": self.world.rules.assign_version(decision.resource_version)}
@@ -293,6 +325,18 @@ class Term:
         if others:
             raise self.world.witness.broken(Law.ONE_LEADER, f"{self._operator.name} and {others[0].name} may write")
 
+    def _witness_living(self, decision: Assign) -> None:
+        over = self.world.api.lease_over.get(decision.assignment.boot_id)
+        if over is not None and over < self._read_at:
+            where = decision.assignment
+            text = f"{decision.target.key[1]} is given to {where.worker}/{where.boot_id}, whose Lease is over"
+            raise self.world.witness.broken(Law.GIVEN_TO_THE_LIVING, text)
+
+    def _witness_rollout(self, session: str, named: Successor) -> None:
+        pod = next((pod for pod in self.world.pods if pod.uid == named.pod_uid), None)
+        if pod is not None and named.reason == MoveReason.DRAIN and pod.template != self.world.template:
+            raise self.world.witness.broken(Law.MOVES_TO_STAY, f"{session} shall move to {pod.name}, which goes next")
+
     def _if_current(self, answer: Any, result: Any) -> None:
         if self.current:
             answer(result)
@@ -320,5 +364,7 @@ class Term:
         self._under_way.discard(decision.slot)
         if isinstance(decision, Assign):
             self._knowledge.pending.pop(decision.target.uid, None)
-        if isinstance(decision, (Assign, SetStatus, RevokeLease)):
+        if isinstance(decision, NameSuccessor):
+            self._knowledge.naming.pop(decision.target.uid, None)
+        if isinstance(decision, (Assign, SetStatus, RevokeLease, NameSuccessor)):
             self._changed()

@@ -29,6 +29,7 @@ _HOLDER = frozenset({Law.ONE_HOLDER, Law.HOLDER_ANSWERS, Law.HOLDER_WRITES})
 _EARLY = frozenset({*_HOLDER, Law.EXPIRES_IN_TIME})
 _STATE = frozenset({Law.NEWEST_STATE, Law.NO_USED_COUNTER})
 _PROOF = frozenset({*_HOLDER, Law.PROOF_IS_TRUE})
+_CLEAN = frozenset({Law.UNREPAIRED_IS_NEWEST, Law.NO_USED_COUNTER})
 _COUNTER = frozenset({Law.NO_USED_COUNTER})
 
 VARIANTS: dict[str, Variant] = {
@@ -219,6 +220,92 @@ VARIANTS: dict[str, Variant] = {
         _COUNTER,
         "a session goes on sending although the store does not follow",
         story="state behind",
+    ),
+    "successor-starts-before-handover": Variant(
+        Rules(boot_plan=mistakes.plan_with(mistakes.starts_when_ready), decide=mistakes.any_boot_of_the_epoch),
+        _HOLDER,
+        "a successor that is ready starts, instead of waiting for the assignment",
+        story="planned moves",
+    ),
+    "assigned-before-handover": Variant(
+        Rules(plan_sessions=mistakes.assigns_when_ready),
+        _HOLDER,
+        "the operator gives the session away when the successor is ready, not when the holder has let go",
+        story="planned moves",
+    ),
+    "handover-of-an-older-epoch": Variant(
+        Rules(plan_sessions=mistakes.old_handover_counts),
+        _HOLDER,
+        "what a holder of an earlier epoch wrote when it let go counts for the one that holds the session now",
+        story="planned moves",
+    ),
+    "handover-before-the-end": Variant(
+        Rules(step=mistakes.hands_over_at_once),
+        frozenset({*_HOLDER, *_STATE, Law.UNREPAIRED_IS_NEWEST}),
+        "a holder writes its handover while its engine is still ending",
+        story="planned moves",
+    ),
+    "handover-without-flush": Variant(
+        Rules(stores_before_it_lets_go=False),
+        _CLEAN,
+        "a handover names the last base that was stored, whatever the engine has written since",
+        story="planned moves",
+    ),
+    "handover-not-believed": Variant(
+        Rules(plan_sessions=mistakes.no_handover_counts),
+        frozenset({Law.ALWAYS_HELD, Law.RECOVERS}),
+        "the operator waits for the Lease of a holder that has let go and lives",
+        story="planned moves",
+    ),
+    "shelf-instead-of-the-store": Variant(
+        Rules(listed=mistakes.only_the_shelf, handed_over=mistakes.shelf_is_the_handover),
+        _CLEAN,
+        "a successor goes on from what it read while the holder still wrote",
+        story="planned moves",
+    ),
+    "next-kept-after-the-assignment": Variant(
+        Rules(takes_next_back=False, may_let_go=mistakes.any_ready_one),
+        frozenset({Law.LETS_GO_FOR_ONE_READY}),
+        "an assignment keeps the successor of the epoch before, for which the new holder lets go at once",
+        story="moves disturbed",
+    ),
+    "lets-go-for-one-that-is-not-ready": Variant(
+        Rules(may_let_go=mistakes.lets_go_when_named),
+        frozenset({Law.LETS_GO_FOR_ONE_READY}),
+        "a holder lets go when a successor is named, not when it has prepared itself",
+        story="planned moves",
+    ),
+    "next-of-a-dead-boot-trusted": Variant(
+        Rules(plan_sessions=mistakes.trusts_a_dead_successor),
+        frozenset({Law.GIVEN_TO_THE_LIVING}),
+        "whoever is named as the successor gets the session, alive or not",
+        story="planned moves",
+    ),
+    "successor-of-a-pod": Variant(
+        Rules(
+            is_wanted=lambda session, me: session.status.next is not None and session.status.next.pod_uid == me.pod_uid
+        ),
+        frozenset({Law.HOLDER_WRITES}),
+        "a container that has restarted says that it is ready in the place of the one before",
+        story="planned moves",
+    ),
+    "declared-without-resourceVersion": Variant(
+        Rules(declared_precondition=mistakes.without_version, admits_successor=mistakes.always),
+        frozenset({Law.HOLDER_WRITES, Law.LETS_GO_FOR_ONE_READY}),
+        "the word of a successor is written over whatever the operator has written meanwhile",
+        story="planned moves",
+    ),
+    "stale-view-starts-again": Variant(
+        Rules(learns_what_it_has_read=False),
+        frozenset({Law.ENDS_ONCE, Law.UNREPAIRED_IS_NEWEST, *_HOLDER}),
+        "a worker that has read that a session is another's starts it again, because its watch does not show that yet",
+        story="moves disturbed",
+    ),
+    "rollout-to-old-pods": Variant(
+        Rules(plan_sessions=mistakes.blind_for_rollouts),
+        frozenset({Law.MOVES_TO_STAY}),
+        "a session whose worker goes moves to one that the same rollout replaces, and so once more",
+        story="planned moves",
     ),
 }
 

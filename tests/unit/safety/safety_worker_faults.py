@@ -143,10 +143,7 @@ class WorkerFaults(Luck):
             return
         pod, world = boot.pod, self._world
         self._note("pod told to end", pod.name)
-        pod.ends = True
-        raw = world.api.pods.get(pod.name)
-        if raw is not None:
-            world.api.put_pod({**raw, "metadata": {**raw["metadata"], "deletionTimestamp": "2026-01-01T12:00:00Z"}})
+        pod.told_to_end()
         world.schedule.after(self._chance.uniform(0.0, 1.0), lambda: boot.process.deliver(boot.drain))
         world.schedule.after(self._chance.uniform(0.1, 3.0), lambda: world.add_pod(f"w{len(world.pods)}"))
 

@@ -7,6 +7,8 @@ witness ends the run at the moment in which a law is broken. Nothing depends on 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 from safety_api import ApiServer
 from safety_boot import Boot
@@ -28,7 +30,10 @@ from whatsam_connector.http.holding import Address
 from whatsam_core import names
 from whatsam_core.resources import WhatsAppSession, WorkerPool
 from whatsam_operator.planning.election import ElectionTimings
+from whatsam_operator.planning.views import DeploymentView
 
+SOON = 45.0
+"""Real seconds; a request may take 20 of them, and one that got no answer is made again."""
 CALM = 120.0
 """Real seconds after the last fault until everything must run: two Leases of the longest kind, and some starts."""
 
@@ -71,9 +76,12 @@ class World:
         self._pod_numbers = itertools.count(1)
         self._operator_numbers = itertools.count(1)
         self._models: dict[tuple[str, str], WhatsAppSession] = {}
+        self.template = 1
+        """Which template new pods are made from."""
         self.pool = self._make_pool()
         self.pods: list[Pod] = []
         self.operators: list[Operator] = []
+        self.api.on_move.append(self._held_in_time)
         for number in range(chance.choice((1, 1, 2))):
             self._make_session(f"s{number}")
         for number in range(chance.choice((2, 2, 3))):
@@ -99,6 +107,21 @@ class World:
         self.pods.append(pod)
         self.schedule.after(self.chance.uniform(0.0, 2.0), pod.start)
         return pod
+
+    def deployment(self) -> DeploymentView:
+        """As the operator sees it; there is no delay in this, for a delay would only be a rollout that begins later."""
+        return DeploymentView(
+            namespace=NAMESPACE,
+            name=POOL,
+            uid="uid-deployment",
+            resource_version="1",
+            owner_uid=self.pool.metadata.uid,
+            fingerprint=None,
+            replicas=3,
+            status_replicas=3,
+            ready_replicas=3,
+            template_annotations={names.ANNOTATION_TEMPLATE: str(self.template)},
+        )
 
     def add_operator(self) -> Operator:
         """Another operator process."""
@@ -152,10 +175,40 @@ class World:
 
     def want(self, name: str, desired: str) -> None:
         """The owner writes `spec.desiredState`."""
-        raw = self.api.sessions[name]
-        generation = raw["metadata"]["generation"] + 1
-        metadata = {**raw["metadata"], "generation": generation}
-        self.api.put_session({**raw, "metadata": metadata, "spec": {**raw["spec"], "desiredState": desired}})
+        self._edit(name, {}, {"desiredState": desired})
+
+    def delete(self, name: str, policy: str) -> None:
+        """The owner deletes the session."""
+        asked = (START + timedelta(seconds=self.schedule.now)).isoformat()
+        self._edit(name, {"deletionTimestamp": asked}, {"deletionPolicy": policy})
+
+    def migrate(self, name: str, pod: str) -> None:
+        """Somebody wants the session on that pod."""
+        if (raw := self.api.sessions.get(name)) is not None:
+            annotations = {**raw["metadata"].get("annotations", {}), names.ANNOTATION_MIGRATE_TO: pod}
+            self._edit(name, {"annotations": annotations}, {})
+
+    def _edit(self, name: str, metadata: dict[str, object], spec: dict[str, object]) -> None:
+        if (raw := self.api.sessions.get(name)) is not None:
+            generation = raw["metadata"]["generation"] + (1 if spec else 0)
+            changed = {**raw["metadata"], "generation": generation, **metadata}
+            self.api.put_session({**raw, "metadata": changed, "spec": {**raw["spec"], **spec}})
+
+    def _held_in_time(self, step: str, stored: dict[str, Any]) -> None:
+        """Who has let go for a successor that lives is replaced by it soon, if nothing else is wrong."""
+        if step != "handed over" or not self.story.calm:
+            return
+        name, epoch = stored["metadata"]["name"], stored["status"]["epoch"]
+        self.schedule.after(SOON, lambda: self._still_held(name, epoch))
+
+    def _still_held(self, name: str, epoch: int) -> None:
+        raw = self.api.sessions.get(name)
+        if raw is None or "deletionTimestamp" in raw["metadata"] or raw["spec"].get("desiredState") == "Stopped":
+            return
+        named = (raw["status"].get("next") or {}).get("bootId")
+        lives = any(pod.living is not None and pod.living.boot_id == named for pod in self.pods if not pod.ends)
+        if raw["status"]["epoch"] == epoch and lives:
+            raise self.witness.broken(Law.ALWAYS_HELD, f"{name}: handed over for {named}, and nobody got it")
 
     def witness_call(self, boot: Boot, address: Address) -> None:
         """A boot has taken a forwarded call."""

@@ -10,7 +10,7 @@ import pytest
 from safety_stories import STORIES
 from safety_world import run
 
-RUNS = int(os.environ.get("WHATSAM_SAFETY_RUNS", "30"))
+RUNS = int(os.environ.get("WHATSAM_SAFETY_RUNS", "10"))
 FIRST = int(os.environ.get("WHATSAM_SAFETY_FIRST", "0"))
 
 
@@ -45,6 +45,10 @@ WANTED = {
     "prepared RESTORED": 30,
     "prepared LOCAL": 5,
     "leads no more": 5,
+    "successor ready": 20,
+    "makes way": 10,
+    "handed over": 20,
+    "unrepaired": 20,
 }
 """What must happen in a few runs of each story: laws that are never put to the test prove nothing."""
 
