@@ -254,7 +254,7 @@ class SessionRunner:
                 )
             self._tell_who_starts()
             self._let_messages_through()
-            if self.state.stage is not Stage.LOST:
+            if self.state.stage is not Stage.LOST and not self.state.lets_go:
                 self._writer.publish(report(self.state))
             for effect in wanted:
                 self._carry_out(effect)

@@ -135,6 +135,11 @@ class SessionState:
         return self.stage is Stage.PAIRING and self.code is not None and not self.fenced and self.stop is None
 
     @property
+    def lets_go(self) -> bool:
+        """It ends in order for another worker, which waits for one word only: the handover."""
+        return self.stop is StopReason.HANDED_OVER and self.stage in (Stage.ENDING, Stage.CLOSING) and not self.trouble
+
+    @property
     def may_send(self) -> bool:
         """Whether the outbox may give messages to the engine."""
         return (

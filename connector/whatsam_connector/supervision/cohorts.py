@@ -87,6 +87,8 @@ class Outlook:
     """Those that will ask for a place with others as soon as their files are there, since when."""
     lately: Sequence[float]
     """When the last ones became ready; those that have started since count, too."""
+    planned: bool = True
+    """More are to come by planned moves."""
 
     def more(self, now: float, elsewhere: Container[str], timings: CohortTimings) -> bool:
         """Whether more are expected. `elsewhere`: sessions that would not join strangers."""
@@ -140,7 +142,7 @@ def gather(
         else:
             looks.append(deadline)
     if planned:
-        deadline = _soon(planned, timings)
+        deadline = _soon(planned, timings) if outlook.planned else now
         if now >= deadline:
             batches += _chunks([session.uid for session in planned], size)
         else:

@@ -144,7 +144,7 @@ class EnginePool:
                 now,
                 self._settings.cohort_size,
                 self._settings.timings,
-                outlook=Outlook(self._coming, self._lately),
+                outlook=Outlook(self._coming, self._lately, planned=bool(self._expected)),
             )
             for batch in departure.batches:
                 for group in [group for group in self._groups if group.uids & set(batch)]:

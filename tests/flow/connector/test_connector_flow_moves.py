@@ -54,6 +54,21 @@ def test_a_holder_makes_way_for_a_successor_that_is_ready_and_never_starts_again
     run(story())
 
 
+def test_a_handover_is_one_write(tmp_path: Path) -> None:
+    """The operator waits for it, and each write before it costs the session as long as the API server takes."""
+
+    async def story() -> None:
+        async with connector(tmp_path) as rig:
+            await rig.known_session()
+            await asyncio.sleep(5)
+            rig.sessions.put(next=READY)
+            before = len(rig.sessions.patches)
+            await until(lambda: rig.status.status.handover is not None, 5)
+            assert len(rig.sessions.patches) == before + 1
+
+    run(story())
+
+
 def test_a_holder_whose_state_does_not_reach_the_store_works_on(tmp_path: Path) -> None:
     async def story() -> None:
         async with connector(tmp_path) as rig:

@@ -30,6 +30,12 @@ def waiting(uids: Sequence[str], since: float = 0.0, *, alone: bool = False) -> 
     return [Waiting(uid, since, alone) for uid in uids]
 
 
+def test_the_last_of_a_planned_move_waits_for_nobody() -> None:
+    last = [Waiting("a", 0.0, alone=False, planned=True)]
+    assert gather(last, (), 0.0, 50, TIMINGS, outlook=Outlook({}, (), planned=False)).batches == (("a",),)
+    assert gather(last, (), 0.0, 50, TIMINGS, outlook=Outlook({}, (), planned=True)).batches == ()
+
+
 def test_those_of_a_planned_move_wait_for_each_other_only() -> None:
     moving = [Waiting("a", 0.0, alone=False, planned=True), Waiting("b", 0.1, alone=False, planned=True)]
     strangers = waiting(["x"], 0.0)

@@ -45,10 +45,10 @@ WANTED = {
     "prepared RESTORED": 30,
     "prepared LOCAL": 5,
     "leads no more": 5,
-    "successor ready": 20,
-    "makes way": 10,
-    "handed over": 20,
-    "unrepaired": 20,
+    "successor ready": 10,
+    "makes way": 4,
+    "handed over": 10,
+    "unrepaired": 10,
 }
 """What must happen in a few runs of each story: laws that are never put to the test prove nothing."""
 
