@@ -82,8 +82,10 @@ class Runner:
         self.state, wanted = self.boot.world.rules.step(before, happened, self.boot.machine.wall(), TIMINGS)
         if self.state.stop is StopReason.HANDED_OVER and before.stop is not self.state.stop and not self.boot.draining:
             self.boot.world.witness.lets_go(self.session_name, self.epoch, self.boot.boot_id)
-        if self.state.stage is not Stage.LOST and not self.state.lets_go and (
-            self.state.stage is not before.stage or self.state.handover is not before.handover
+        if (
+            self.state.stage is not Stage.LOST
+            and not self.state.lets_go
+            and (self.state.stage is not before.stage or self.state.handover is not before.handover)
         ):
             self.boot.world.witness.note(
                 "stage", f"{self.session_name} {self.boot.boot_id} epoch {self.epoch}: {self.state.stage.value}"
