@@ -4,6 +4,7 @@ Called by connector, shipper and engines. Engines do without asyncio, so nothing
 """
 
 import ctypes
+import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -14,9 +15,12 @@ OPTIONAL: Final = ("email_validator", "greenlet", "kubernetes_validate", "pygmen
 a command line, the Kubernetes client checks objects before the server does."""
 UNUSED: Final = {
     "kubernetes": ("client", "config", "dynamic", "informer", "leaderelection", "stream", "utils", "watch"),
+    "kubernetes.aio": ("dynamic", "leaderelection", "stream", "watch"),
     "minio": ("minioadmin",),
+    "uvicorn": ("main",),
 }
-"""Submodules that a package imports and that nobody here calls: the client without asyncio, the server's own upkeep."""
+"""Submodules that a package imports and that nobody here calls: the client without asyncio, the server's own upkeep,
+watches other than ours, a command line."""
 UNUSED_MODELS: Final = ("fastapi.openapi.models",)
 """Modules of classes that others name, and make one of, while they are imported: the connector describes no API."""
 
@@ -70,6 +74,25 @@ def leave_out() -> None:
             stand_in(f"{package}.{part}")
     for name in UNUSED_MODELS:
         sys.modules.setdefault(name, _Models(name))
+
+
+def leave_out_certificates() -> None:
+    """Import aiohttp without its two default TLS contexts, which hold the system's certificates: 1.8 MiB.
+
+    The Kubernetes client has one of its own. A connection that would take a default one is refused: it trusts nobody.
+    """
+    import ssl
+
+    make = ssl.create_default_context
+
+    def empty(*_arguments: object, **_named: object) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    ssl.create_default_context = empty
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        ssl.create_default_context = make
 
 
 def few_heaps() -> None:

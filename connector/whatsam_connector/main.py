@@ -20,6 +20,7 @@ def main() -> None:
     from whatsam_connector.shipper.forked import fork_first
 
     shipper = fork_first()  # before anything is loaded that it does not use, and before any thread
+    lean.leave_out_certificates()
     from whatsam_connector.boot import boot  # only now: it imports what `leave_out` keeps away
 
     boot(shipper)

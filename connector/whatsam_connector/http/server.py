@@ -4,18 +4,17 @@ import contextlib
 import socket
 from collections.abc import Generator
 
-import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 
-class HttpServer(uvicorn.Server):
+class HttpServer(Server):
     """Serves one application on a socket that was bound before."""
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         super().__init__(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, proxy_headers=False
-            )
+            Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, proxy_headers=False)
         )
         self._listening = listening
 

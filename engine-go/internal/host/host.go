@@ -164,10 +164,11 @@ func (host *Host) takeStart(message protocol.Start) {
 	}
 	host.number = len(message.Sessions)
 	answer := func(answer protocol.Answer) { host.Link.Send(answer) }
-	host.media = newLane(answer, host.started, abandonedUploads)
+	hands := newHands()
+	host.media = newLane(answer, host.started, hands, abandonedUploads)
 	for _, session := range message.Sessions {
-		host.lanes[laneKey{session.UID, protocol.Messages}] = newLane(answer, host.started, 0)
-		host.lanes[laneKey{session.UID, protocol.Lookups}] = newLane(answer, host.started, abandonedLookups)
+		host.lanes[laneKey{session.UID, protocol.Messages}] = newLane(answer, host.started, hands, 0)
+		host.lanes[laneKey{session.UID, protocol.Lookups}] = newLane(answer, host.started, hands, abandonedLookups)
 		host.lanes[laneKey{session.UID, protocol.Media}] = host.media
 	}
 	host.spawn("start", func() { host.start(message.Sessions) })

@@ -30,10 +30,11 @@ type quiet struct {
 	told chan struct{}
 }
 
-// lane works off commands one at a time, of one session or of many. It has a goroutine only while there is something to do.
+// lane works off commands one at a time, of one session or of many. It has a goroutine, one of the hands, only while there is something to do.
 type lane struct {
 	answer   func(protocol.Answer)
 	mayBegin <-chan struct{}
+	hands    *hands
 
 	mutex   sync.Mutex
 	waiting []command
@@ -45,8 +46,8 @@ type lane struct {
 
 // newLane returns a lane whose commands begin when mayBegin is closed. So many commands as abandons may be left behind: when nobody waits for
 // the running one any more, the next one begins beside it.
-func newLane(answer func(protocol.Answer), mayBegin <-chan struct{}, abandons int) *lane {
-	return &lane{answer: answer, mayBegin: mayBegin, spare: abandons, running: map[int64]run{}}
+func newLane(answer func(protocol.Answer), mayBegin <-chan struct{}, hands *hands, abandons int) *lane {
+	return &lane{answer: answer, mayBegin: mayBegin, hands: hands, spare: abandons, running: map[int64]run{}}
 }
 
 // put queues a command of a session; its answer is sent when it is done.
@@ -164,7 +165,7 @@ func (lane *lane) next() {
 	ctx, giveUp := context.WithCancel(context.Background())
 	lane.running[first.id] = run{first.uid, giveUp}
 	lane.current = &first.id
-	go lane.carryOut(ctx, first)
+	lane.hands.do(func() { lane.carryOut(ctx, first) })
 }
 
 func (lane *lane) carryOut(ctx context.Context, one command) {

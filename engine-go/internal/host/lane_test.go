@@ -62,7 +62,7 @@ func patient(id int64) (command work, begun chan struct{}) {
 
 func TestCommandsOfALaneRunOneAfterAnother(t *testing.T) {
 	heard := newAnswers()
-	lane := newLane(heard.add, open(), 0)
+	lane := newLane(heard.add, open(), newHands(), 0)
 	var order []int64
 	for id := range int64(50) {
 		lane.put(id, "a", func(context.Context) protocol.Answer {
@@ -81,7 +81,7 @@ func TestCommandsOfALaneRunOneAfterAnother(t *testing.T) {
 func TestNothingBeginsBeforeTheStartAndCanBeTakenBackUntilThen(t *testing.T) {
 	heard := newAnswers()
 	started := make(chan struct{})
-	lane := newLane(heard.add, started, 0)
+	lane := newLane(heard.add, started, newHands(), 0)
 	lane.put(1, "a", done(1))
 	lane.put(2, "a", done(2))
 	lane.cancel(1)
@@ -96,7 +96,7 @@ func TestNothingBeginsBeforeTheStartAndCanBeTakenBackUntilThen(t *testing.T) {
 
 func TestACommandThatRunsIsToldToGiveUp(t *testing.T) {
 	heard := newAnswers()
-	lane := newLane(heard.add, open(), 0)
+	lane := newLane(heard.add, open(), newHands(), 0)
 	command, begun := patient(1)
 	lane.put(1, "a", command)
 	lane.put(2, "a", done(2))
@@ -110,7 +110,7 @@ func TestACommandThatRunsIsToldToGiveUp(t *testing.T) {
 
 func TestOneThatDoesNotGiveUpIsLeftBehindSoManyTimes(t *testing.T) {
 	heard := newAnswers()
-	lane := newLane(heard.add, open(), 1)
+	lane := newLane(heard.add, open(), newHands(), 1)
 	release := make(chan struct{})
 	stubborn := func(id int64) (work, chan struct{}) {
 		begun := make(chan struct{})
@@ -143,7 +143,7 @@ func TestOneThatDoesNotGiveUpIsLeftBehindSoManyTimes(t *testing.T) {
 
 func TestAllAreToldToGiveUp(t *testing.T) {
 	heard := newAnswers()
-	lane := newLane(heard.add, open(), 0)
+	lane := newLane(heard.add, open(), newHands(), 0)
 	command, begun := patient(1)
 	lane.put(1, "a", command)
 	<-begun
@@ -155,7 +155,7 @@ func TestAllAreToldToGiveUp(t *testing.T) {
 
 func TestOneSessionLeavesALaneOfMany(t *testing.T) {
 	heard := newAnswers()
-	lane := newLane(heard.add, open(), 1)
+	lane := newLane(heard.add, open(), newHands(), 1)
 	slow, slowBegun := patient(1)
 	other, otherBegun := patient(2)
 	lane.put(1, "a", slow)

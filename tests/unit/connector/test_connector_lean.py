@@ -8,7 +8,7 @@ import pytest
 
 from whatsam_connector import lean
 
-ABSENT = ("rich", "requests", "argon2", "Crypto", "oauthlib", "websocket")
+ABSENT = ("rich", "requests", "argon2", "Crypto", "oauthlib", "websocket", "pydoc", "multiprocessing.process")
 
 
 @pytest.mark.parametrize("module", ["whatsam_connector.factory", "whatsam_connector.shipper.service"])
@@ -29,6 +29,23 @@ def test_a_stand_in_says_that_the_library_is_not_there() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "minio.minioadmin.MinioAdmin is not loaded in this process", done.stderr
+
+
+def test_the_default_tls_contexts_of_aiohttp_trust_nobody_and_others_trust_as_ever() -> None:
+    program = textwrap.dedent(
+        """
+        import ssl
+        from whatsam_connector import lean
+        before = ssl.create_default_context
+        lean.leave_out_certificates()
+        from aiohttp import connector
+        context = connector._SSL_CONTEXT_VERIFIED
+        print(context.cert_store_stats()["x509_ca"], context.verify_mode.name, context.check_hostname,
+              ssl.create_default_context is before)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "0 CERT_REQUIRED True True", done.stderr
 
 
 def test_routes_check_what_they_get_without_the_models_of_api_descriptions() -> None:
