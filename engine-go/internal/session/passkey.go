@@ -19,6 +19,8 @@ const (
 	confirmPasskey = "confirm_passkey"
 	// longestPasskey is how long a passkey is waited for: whatsmeow proves for five minutes that the code was scanned.
 	longestPasskey = 5 * time.Minute
+	// largestRequest is what a session's status takes.
+	largestRequest = 16 << 10
 	// passkeyStep is how long each following step may take: the phone's word, somebody who compares the code, the link.
 	passkeyStep = 2 * time.Minute
 )
@@ -71,8 +73,8 @@ func (pairing *pairing) passkeyAsked(options *types.WebAuthnPublicKey) {
 		limit = min(limit, told)
 	}
 	request, err := json.Marshal(options)
-	if err != nil {
-		pairing.end(protocol.PairingEndError, protocol.PairingFailed, fmt.Sprintf("passkey: %v", err))
+	if err != nil || len(request) > largestRequest {
+		pairing.end(protocol.PairingEndError, protocol.PairingFailed, fmt.Sprintf("passkey: a request of %d bytes: %v", len(request), err))
 		return
 	}
 	if expires := time.Now().Add(limit); pairing.wait(expires, false) {
