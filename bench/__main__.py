@@ -26,6 +26,7 @@ SCENARIOS = {
     "inbound": "bench.scenarios.inbound",
     "restart": "bench.scenarios.restart",
     "density": "bench.scenarios.density",
+    "replication": "bench.scenarios.replication",
 }
 WITHOUT_CLUSTER = {
     "no-loss": "bench.scenarios.no_loss",
