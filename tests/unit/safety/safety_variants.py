@@ -279,7 +279,7 @@ VARIANTS: dict[str, Variant] = {
         Rules(plan_sessions=mistakes.trusts_a_dead_successor),
         frozenset({Law.GIVEN_TO_THE_LIVING}),
         "whoever is named as the successor gets the session, alive or not",
-        story="planned moves",
+        story="moves and clocks",
     ),
     "successor-of-a-pod": Variant(
         Rules(
