@@ -19,6 +19,8 @@ from whatsam_local.driver.borrowed import borrowed_cluster
 SCENARIOS = {
     "pairing": "bench.scenarios.pairing",
     "failover-kill": "bench.scenarios.failover_kill",
+    "failover-freeze": "bench.scenarios.failover_freeze",
+    "loss-in-traffic": "bench.scenarios.loss_in_traffic",
     "planned-move": "bench.scenarios.planned_move",
     "mass-restart": "bench.scenarios.mass_restart",
     "outages": "bench.scenarios.outages",

@@ -179,6 +179,7 @@ def _node(site: Site) -> Part:
             f"--state={state / 'node'}",
             f"--name={site.node}",
             f"--ip={HOST}",
+            "--exit-delay=1",  # a real kubelet looks at its containers once a second
             f"--images={site.images}",
             f"--client-ca={site.layout.pki / 'kubelet-client-ca.crt'}",
             f"--visible={site.layout.checkout}",
