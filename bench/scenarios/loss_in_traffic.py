@@ -77,7 +77,7 @@ class Traffic:
             to = self._groups[member.name] if number % 2 else member.contact
             text = f"traffic out {number} of {member.name}"
             try:
-                said.accepted[self._fleet.rest.send(member.name, to, text)["id"]] = text
+                said.accepted[self._fleet.rest.send(member.name, to, text)["messageId"]] = text
             except DriverError:
                 said.unsure += 1
 
@@ -119,6 +119,8 @@ def _lossy(cluster: RunningCluster, fleet: Fleet) -> list[Figure]:
     twice, repeated = _twice(fleet, traffic)
     attempts = asyncio.run(_attempts(cluster, list(twice)))
     said = traffic.said.values()
+    if not all(one.accepted and one.inbound for one in said):
+        raise DriverError("a session's traffic stood still")
     return [
         figure("kills", "count", [ROUNDS], goal=20, digits=0),
         figure("accepted", "count", [sum(len(one.accepted) for one in said)], digits=0),
