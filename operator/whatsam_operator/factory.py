@@ -5,12 +5,14 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from whatsam_core.sessions_state import Owner
 from whatsam_core.storage.cluster import LEASES, Cluster, Kind
 from whatsam_core.storage.objects import ObjectStore
 from whatsam_core.storage.opening import open_object_store
+from whatsam_operator.handlers.follow import Follow
 from whatsam_operator.handlers.watch import Feed, Watch
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.explaining import Explanation
@@ -29,6 +31,7 @@ from whatsam_operator.services.resync import Resync
 from whatsam_operator.services.stories import StoryTeller
 from whatsam_operator.services.sweep import Sweep
 from whatsam_operator.services.term import Term
+from whatsam_operator.services.wake import Wake
 from whatsam_operator.services.writer import Writer
 from whatsam_operator.settings import DEFAULT_CONNECTOR_IMAGE, InstallationSettings, OperatorSettings
 from whatsam_operator.storage.kube import Kube
@@ -80,23 +83,24 @@ async def make_context(
     )
 
 
-def make_term(context: Context, watch: WatchMaker = Watch) -> Term:
+def make_term(context: Context, watch: WatchMaker | None = None) -> Term:
     """Everything for one term of leadership, knowing nothing yet. `watch` makes what feeds the index."""
+    watch = watch or partial(_make_watches, context)
     settings, clock = context.settings, context.clock
-    wake = asyncio.Event()
+    wake = Wake()
     kube = Kube(context.cluster, context.leadership.require)
-    index = Index(wake.set)
+    index = Index(wake.now, wake.soon)
     knowledge = Knowledge()
     leases = LeaseReader(
         kube,
         clock,
         named=lambda: named_boots(index.sessions.values()),
-        changed=wake.set,
+        changed=wake.now,
         period=settings.lease_read_period,
     )
     states = States(context.store, settings.installation_id)
     remains = RemainsService(kube, states, index, knowledge, clock)
-    stories = StoryTeller(kube)
+    stories = StoryTeller(kube, context.metrics.stories_dropped.inc)
     reconciler = Reconciler(
         index=index,
         leases=leases,
@@ -130,11 +134,30 @@ def make_term(context: Context, watch: WatchMaker = Watch) -> Term:
             clock,
             namespace=settings.namespace,
             writer=f"{settings.pod_name}_{secrets.token_hex(4)}",
-            changed=wake.set,
+            changed=wake.now,
         ),
         sweep=Sweep(remains, reconciler.alone_with, settings.sweep_period),
         watch=watch(_feeder(index, leases, clock), resync.ask).run,
     )
+
+
+class _Both:
+    """kopf, and our own watches beside it."""
+
+    def __init__(self, *parts: Watching) -> None:
+        self._parts = parts
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for part in self._parts:
+                group.create_task(part.run(), name=type(part).__name__)
+
+
+def _make_watches(context: Context, feed: Feed, interrupted: Callable[[], None]) -> Watching:
+    def broke(kind: str) -> None:
+        context.metrics.watch_breaks.labels(kind).inc()
+
+    return _Both(Watch(feed, interrupted), Follow(context.cluster, feed, interrupted, broke=broke))
 
 
 async def explain_cluster(namespace: str | None, sessions: frozenset[str]) -> Explanation:

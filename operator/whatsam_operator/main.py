@@ -14,12 +14,15 @@ from whatsam_operator.factory import Context, explain_cluster, look_at_installat
 from whatsam_operator.handlers.command import InstallationCommand, PlanCommand, parse
 from whatsam_operator.handlers.health import HealthServer
 from whatsam_operator.services.clock import now
+from whatsam_operator.services.term import Term
+from whatsam_operator.services.work import STUCK
 from whatsam_operator.settings import InstallationSettings, OperatorSettings
 
 LOOP_LAG: Final = 10.0
 """Seconds without a turn of the event loop after which the process calls itself dead."""
 CONTACT: Final = 30.0
-"""Seconds without an answer of the API server about the Lease after which the process is not ready."""
+"""Seconds without an answer of the API server about the Lease (or, for the leader, about the connectors' Leases) after
+which the process is not ready."""
 STOP_WITHIN: Final = 15.0
 """Seconds for an orderly end; then the process ends anyhow: its leadership is over by then."""
 
@@ -83,10 +86,11 @@ async def run(settings: OperatorSettings) -> int:
     """Everything between start and end; the exit code."""
     context = await make_context(settings)
     pulse = _Pulse()
+    leader = _Leader(context)
     health = HealthServer(
         settings.port,
         live=pulse.probe,
-        ready=lambda: _ready(context),
+        ready=leader.ready,
         metrics=context.metrics.expose,
     )
     health.start()
@@ -94,7 +98,7 @@ async def run(settings: OperatorSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    work = asyncio.create_task(_lead(context))
+    work = asyncio.create_task(leader.run())
     beat = asyncio.create_task(pulse.run())
     stop = asyncio.create_task(stopped.wait())
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,14 +115,46 @@ async def run(settings: OperatorSettings) -> int:
     return 1 if broke else 0
 
 
-async def _lead(context: Context) -> None:
-    def leading(yes: bool) -> None:
-        context.metrics.leader.set(1 if yes else 0)
+class _Leader:
+    """Stands for election, and knows the term that runs."""
 
-    async def term() -> None:
-        await make_term(context).run()
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._term: Term | None = None
 
-    await context.leadership.run(term, leading=leading)
+    async def run(self) -> None:
+        """For the life of the process."""
+
+        def leading(yes: bool) -> None:
+            self._context.metrics.leader.set(1 if yes else 0)
+
+        await self._context.leadership.run(self._serve, leading=leading)
+
+    async def _serve(self) -> None:
+        self._term = make_term(self._context)
+        try:
+            await self._term.run()
+        finally:
+            self._term = None
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Leader or candidate: ready is who has seen the Lease lately; a leader also does what it decides."""
+        leadership, term, at = self._context.leadership, self._term, now().steady
+        ago = None if leadership.looked_at is None else at - leadership.looked_at
+        details: dict[str, Any] = {"leads": leadership.leads, "apiServerAnsweredSecondsAgo": _rounded(ago)}
+        good = ago is not None and ago < CONTACT
+        if term is not None:
+            oldest, read_at = term.oldest_decision(), term.leases_read_at()
+            read_ago = None if read_at is None else at - read_at
+            details |= {"oldestDecisionSeconds": _rounded(oldest), "leasesReadSecondsAgo": _rounded(read_ago)}
+            stuck, blind = oldest > STUCK, read_ago is not None and read_ago > CONTACT
+            details |= {"queueStuck": True} if stuck else {}
+            good = good and not stuck and not blind
+        return good, details
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 class _Pulse:
@@ -135,14 +171,6 @@ class _Pulse:
     def probe(self) -> tuple[bool, dict[str, Any]]:
         lag = now().steady - self._beat
         return lag < LOOP_LAG, {"loopLagSeconds": round(lag, 1)}
-
-
-def _ready(context: Context) -> tuple[bool, dict[str, Any]]:
-    """Leader or candidate: ready is who has seen the Lease lately."""
-    looked_at = context.leadership.looked_at
-    ago = None if looked_at is None else now().steady - looked_at
-    details = {"leads": context.leadership.leads, "apiServerAnsweredSecondsAgo": None if ago is None else round(ago, 1)}
-    return ago is not None and ago < CONTACT, details
 
 
 def _give_up() -> None:

@@ -41,7 +41,7 @@ class OperatorSettings(InstallationSettings):
     """Between two complete lists that repair what a watch may have missed."""
     sweep_period: float = Field(default=600.0, gt=0)
     """Between two looks for states of deleted sessions whose time is over."""
-    concurrent_writes: int = Field(default=16, ge=1, le=64)
+    concurrent_writes: int = Field(default=32, ge=1, le=48)
     """Decisions that are carried out at one time."""
 
     def election_timings(self) -> ElectionTimings:

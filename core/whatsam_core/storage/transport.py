@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self, cast
 from urllib.parse import urlencode
+from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio import config
@@ -36,6 +37,8 @@ class Transport:
     def __init__(self, configuration: Configuration, *, user_agent: str = "whatsam") -> None:
         configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.retries = None  # type: ignore[assignment]  # callers decide what is tried again
+        # Trusting the environment means reading ~/.netrc for every single request; only proxies are worth that.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._user_agent = user_agent

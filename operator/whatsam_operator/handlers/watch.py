@@ -1,4 +1,6 @@
-"""kopf, embedded: its watches feed the index. It runs in a thread with an event loop of its own.
+"""kopf, embedded: its watches of pools, pods and Deployments feed the index.
+
+It runs in a thread with an event loop of its own.
 
 kopf ends by cancelling every task of its loop, and watches the loop's health by its own rules; in a thread of its own
 it can be stopped, or break, without touching the leader election. Only event handlers are registered: kopf then writes
@@ -8,6 +10,7 @@ nothing, no annotations, no finalizers, no events. It is stopped with each term 
 import asyncio
 import logging
 import os
+import random
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -17,14 +20,21 @@ import kopf
 
 from whatsam_core import names
 from whatsam_core.logging import get_logger
-from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PODS, POOLS, SESSIONS, Kind
+from whatsam_core.storage.cluster import DEPLOYMENTS, LEASES, PODS, POOLS, Kind
 
 Json = dict[str, Any]
 Feed = Callable[[Kind, Json, bool], None]
 """Takes an object of a kind, and whether it was deleted. Called in the event loop that runs `Watch.run`."""
 
-RESTART_AFTER: Final = 1.0
-"""Seconds until kopf is started again when it broke."""
+FIRST_RESTART: Final = 1.0
+LAST_RESTART: Final = 15.0
+"""Seconds until kopf is started again when it broke: doubled each time, with jitter."""
+SETTLED: Final = 60.0
+"""Seconds after which a kopf that still ran has done its part, and the next end counts as the first."""
+WATCH_SECONDS: Final = 20.0
+GRACE_SECONDS: Final = 5.0
+"""The server is asked to end a watch after so many seconds, and kopf goes on where it was. One that is silent for
+`GRACE_SECONDS` longer, without even the end, is dead whatever TCP says: it is opened anew."""
 STOP_WITHIN: Final = 10.0
 """Seconds that kopf has to end; after that its thread is left behind, disconnected."""
 SELECTORS: Final = {
@@ -33,7 +43,8 @@ SELECTORS: Final = {
     LEASES: f"{names.LABEL_COMPONENT}={names.COMPONENT_CONNECTOR_LEASE}",
 }
 """The API server filters: a cluster's other pods and Leases never reach the operator."""
-KINDS: Final = (SESSIONS, POOLS, PODS, LEASES, DEPLOYMENTS)
+KINDS: Final = (POOLS, PODS, DEPLOYMENTS)
+"""Sessions and Leases change all the time: see `follow`."""
 
 log = get_logger(__name__)
 
@@ -57,7 +68,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 10.0
     chosen.networking.connect_timeout = 3.0
     chosen.networking.error_backoffs = (0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
-    chosen.watching.server_timeout = 240
+    chosen.watching.server_timeout = WATCH_SECONDS
+    chosen.watching.inactivity_timeout = WATCH_SECONDS + GRACE_SECONDS
     chosen.watching.connect_timeout = 3.0
     chosen.watching.reconnect_backoff = 0.1
     chosen.queueing.error_delays = (0.2, 0.5, 1.0, 2.0)
@@ -74,23 +86,29 @@ def kopf_selector(kind: Kind) -> tuple[str, str, str]:
 class Watch:
     """kopf in a thread. `interrupted` is called when it had to be started again: events may be missing."""
 
-    def __init__(self, feed: Feed, interrupted: Callable[[], None]) -> None:
+    def __init__(
+        self, feed: Feed, interrupted: Callable[[], None], *, chance: Callable[[], float] = random.random
+    ) -> None:
         self._feed = feed
         self._interrupted = interrupted
+        self._chance = chance
 
     async def run(self) -> None:
         """Watch until cancelled; kopf that breaks is started again."""
         logging.getLogger("kopf").setLevel(logging.WARNING)
         # Its warning that signals are not its business in this thread is no news to anybody.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+        loop, ends = asyncio.get_running_loop(), 0
         while True:
-            runner = _Runner(self._feed)
+            runner, began = _Runner(self._feed), loop.time()
             try:
                 error = await runner.run()
             finally:
                 await asyncio.shield(runner.stop())
+            ends = 0 if loop.time() - began > SETTLED else ends + 1
             log.warning("kopf_ended", error=str(error))
-            await asyncio.sleep(RESTART_AFTER)
+            bound = min(LAST_RESTART, FIRST_RESTART * 2.0 ** min(ends, 8))
+            await asyncio.sleep(bound * (0.5 + 0.5 * self._chance()))
             self._interrupted()
 
 

@@ -44,10 +44,15 @@ class _Shelf(Generic[View]):
 
 
 class Index:
-    """What the operator knows of the cluster. `changed` is called when a plan could come out differently."""
+    """What the operator knows of the cluster.
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    `changed` is called when a plan could come out differently, `murmured` (else `changed`, too) when a session only
+    says how it fares.
+    """
+
+    def __init__(self, changed: Callable[[], None], murmured: Callable[[], None] | None = None) -> None:
         self._changed = changed
+        self._murmured = murmured or changed
         self._sessions = _Shelf(WhatsAppSession.from_wire)
         self._pools = _Shelf(WorkerPool.from_wire)
         self._pods = _Shelf(read_pod)
@@ -94,8 +99,11 @@ class Index:
         """Nodes by key; their namespace is empty."""
         return self._nodes.views
 
-    def put(self, kind: Kind, raw: Json, at: float) -> None:
-        """An object as it was at steady time `at`; an older version than the known one changes nothing."""
+    def put(self, kind: Kind, raw: Json, at: float, *, own: bool = False) -> None:
+        """An object as it was at steady time `at`; an older version than the known one changes nothing.
+
+        `own`: the answer to the operator's own write, which the plan has counted with already.
+        """
         shelf, metadata = self._shelves[kind], raw["metadata"]
         key: Key = (metadata.get("namespace", ""), metadata["name"])
         uid, version = metadata["uid"], _number(metadata["resourceVersion"])
@@ -117,7 +125,7 @@ class Index:
         before = shelf.views.get(key)
         shelf.views[key] = view
         if before != view:
-            self._changed()
+            (self._murmured if own or _fares_on(before, view) else self._changed)()
 
     def remove(self, kind: Kind, key: Key, uid: str | None) -> None:
         """An object is gone; with `uid`, only if it is that life of the name."""
@@ -146,6 +154,24 @@ class Index:
         self._dead.move_to_end(uid)
         while len(self._dead) > REMEMBERED_DEATHS:
             self._dead.popitem(last=False)
+
+
+def _fares_on(before: Any, after: Any) -> bool:
+    """Whether a session's holder only tells how it fares: nothing came free, nobody asked for anything."""
+    if not isinstance(before, WhatsAppSession) or not isinstance(after, WhatsAppSession):
+        return False
+    old, new = before.status, after.status
+    return (
+        old.epoch == new.epoch
+        and old.assignment == new.assignment
+        and old.handover == new.handover
+        and old.next == new.next
+        and before.metadata.uid == after.metadata.uid
+        and before.metadata.generation == after.metadata.generation
+        and before.metadata.deletion_timestamp == after.metadata.deletion_timestamp
+        and before.metadata.finalizers == after.metadata.finalizers
+        and before.metadata.annotations == after.metadata.annotations
+    )
 
 
 def _number(version: str) -> int:

@@ -6,6 +6,7 @@ whatever else still runs: `require` is asked right before every write.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from whatsam_core.logging import get_logger
 from whatsam_core.storage.cluster import ClusterError, Conflict, NotFound
@@ -13,6 +14,9 @@ from whatsam_operator.errors import NotLeader
 from whatsam_operator.planning.election import Candidacy, ElectionTimings, Step, body, may_write, seen, step
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.storage.leader_lease import LeaderLease
+
+LONGEST_PAUSE: Final = 10.0
+"""Seconds that a server may make us wait for the next look at the Lease."""
 
 log = get_logger(__name__)
 
@@ -28,6 +32,8 @@ class Leadership:
         self._known: Candidacy | None = None
         self._renewed_at: float | None = None
         """Steady time at which the last good renewal started; None while this process does not lead."""
+        self._pause = timings.retry
+        """Seconds until the next look at the Lease."""
         self.looked_at: float | None = None
         """Steady time of the last answer of the API server about the Lease."""
 
@@ -64,7 +70,7 @@ class Leadership:
         while True:
             if await self._try():
                 return
-            await asyncio.sleep(self._timings.retry)
+            await asyncio.sleep(self._pause)
 
     async def _lead(self, term: Callable[[], Awaitable[None]]) -> None:
         work = asyncio.ensure_future(term())
@@ -82,12 +88,13 @@ class Leadership:
     async def _keep(self) -> None:
         """Renew until that was impossible for too long, or somebody else holds the Lease."""
         while self.leads:
-            await asyncio.sleep(self._timings.retry)
+            await asyncio.sleep(self._pause)
             await self._try()
 
     async def _try(self) -> bool:
         """One round with the Lease; whether it is ours afterwards."""
         started = self._clock()
+        self._pause = self._timings.retry
         try:
             if self._known is None or self._known.holder != self.identity:
                 lease = await self._lease.read()
@@ -106,6 +113,8 @@ class Leadership:
             return False
         except ClusterError as error:
             log.info("leader_lease_unreachable", error=str(error))
+            # A server that asks for time gets it: it would refuse the next renewal, too.
+            self._pause = max(self._pause, min(error.retry_after or 0.0, LONGEST_PAUSE))
             return False
         self.looked_at = self._clock().steady
         self._known = seen(self._known, stored, self.looked_at)

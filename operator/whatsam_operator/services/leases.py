@@ -50,6 +50,8 @@ class LeaseReader:
         self._states: dict[str, str] = {}
         self._unreadable: set[str] = set()
         self._failing = False
+        self._asked_to_wait = 0.0
+        """Seconds that the API server wants to be left alone."""
         self.book = LeaseBook.empty()
 
     def poke(self) -> None:
@@ -70,6 +72,7 @@ class LeaseReader:
         """Read for ever."""
         while True:
             await self.read()
+            await asyncio.sleep(self._asked_to_wait)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._period):
                     await self._poked.wait()
@@ -88,8 +91,9 @@ class LeaseReader:
             if not self._failing:
                 log.warning("leases_unreadable", error=str(error))
             self._failing = True
+            self._asked_to_wait = error.retry_after or 0.0
             return False
-        self._failing = False
+        self._failing, self._asked_to_wait = False, 0.0
         answered_at = self._clock().steady
         before = self.book
         self.book = before.observe(

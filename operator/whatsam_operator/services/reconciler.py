@@ -7,9 +7,10 @@ those that need it.
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Final
 
 from whatsam_core.logging import get_logger
@@ -18,16 +19,7 @@ from whatsam_core.storage.cluster import ClusterError, Conflict, NotFound, Unrea
 from whatsam_core.storage.objects import ObjectStoreError
 from whatsam_operator.errors import NotLeader, OperatorError, StalePlan
 from whatsam_operator.planning.boots import gather
-from whatsam_operator.planning.decisions import (
-    AdoptState,
-    Assign,
-    Decision,
-    DestroyExpiredState,
-    Finalize,
-    LookUpState,
-    NameSuccessor,
-    Tell,
-)
+from whatsam_operator.planning.decisions import Assign, Decision, NameSuccessor, RevokeLease, Tell
 from whatsam_operator.planning.deployment import Rendering
 from whatsam_operator.planning.planner import plan, sightings
 from whatsam_operator.planning.snapshot import Key, Snapshot
@@ -38,35 +30,20 @@ from whatsam_operator.services.knowledge import Knowledge
 from whatsam_operator.services.leases import LeaseReader
 from whatsam_operator.services.metrics import OperatorMetrics
 from whatsam_operator.services.stories import StoryTeller
+from whatsam_operator.services.wake import Wake
+from whatsam_operator.services.work import LAST_RETRY, Lane, WorkQueue
 from whatsam_operator.services.writer import Writer
 
-DEBOUNCE: Final = 0.01
-"""Seconds between the first sign of a change and the plan: changes come in bursts."""
-PAUSE: Final = 2.0
-LONGEST_PAUSE: Final = 0.5
-"""A large fleet's plan is followed by a pause of so many times its own length, in seconds at most: writes and reads
-need the event loop, too."""
 TICK: Final = 5.0
 """Seconds after which a plan is made although nothing changed: time limits pass without an event."""
 STORE_DECISIONS: Final = 4
 """Decisions that use the object store and run at one time."""
 FIRST_RETRY: Final = 0.25
-LAST_RETRY: Final = 10.0
-"""Seconds before a decision that failed is tried again; doubled each time up to the last."""
+"""Seconds before a decision that failed is tried again; doubled each time (`work.LAST_RETRY` at most)."""
 HOPELESS_RETRY: Final = 30.0
 """The same for what trying again does not cure (refused, invalid)."""
-FORGET_FAILURES: Final = 120.0
-"""Seconds after which a slot that was not tried again starts with a clean slate (its object is gone, as a rule)."""
 
 log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Failures:
-    """A slot that failed: how often, and when it may be tried again (steady seconds)."""
-
-    count: int
-    not_before: float
 
 
 class Reconciler:
@@ -84,7 +61,8 @@ class Reconciler:
         metrics: OperatorMetrics,
         clock: Clock,
         concurrent_writes: int,
-        wake: asyncio.Event,
+        wake: Wake,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._index = index
         self._leases = leases
@@ -94,28 +72,20 @@ class Reconciler:
         self._rendering = rendering
         self._metrics = metrics
         self._clock = clock
-        self._writes = asyncio.Semaphore(concurrent_writes)
-        self._store = asyncio.Semaphore(STORE_DECISIONS)
+        self._chance = chance
         self._wake = wake
-        self._under_way: dict[tuple[str, ...], asyncio.Task[None] | None] = {}
-        self._failures: dict[tuple[str, ...], _Failures] = {}
+        limits = {Lane.CLUSTER: concurrent_writes, Lane.STORE: STORE_DECISIONS}
+        self.queue = WorkQueue(self._carry_out, limits=limits, metrics=metrics, clock=clock)
         self._last_plan = 0.0
 
     async def run(self) -> None:
         """Plan and act for ever. When it is cancelled, what is under way is cancelled with it."""
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(TICK):
-                        await self._wake.wait()
-                await asyncio.sleep(max(DEBOUNCE, min(self._last_plan * PAUSE, LONGEST_PAUSE)))
-                self._wake.clear()
+                await self._wake.wait(TICK, self._last_plan)
                 self.step()
         finally:
-            tasks = [task for task in self._under_way.values() if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.queue.close()
 
     def step(self) -> list[Decision]:
         """Make one plan and start what is not under way. Returns what was started."""
@@ -133,12 +103,8 @@ class Reconciler:
             decisions = plan(snapshot, self._rendering, now, boots=boots)
         self._last_plan = max(0.0, self._clock().steady - now.steady)
         self._show_phases()
-        self._forget_old_failures(now.steady)
-        started: list[Decision] = []
-        for decision in decisions:
-            if self._may_start(decision, now.steady):
-                self._start(decision)
-                started.append(decision)
+        started = [decision for decision in decisions if self._start(decision)]
+        self.queue.look()
         return started
 
     def snapshot(self) -> Snapshot:
@@ -167,69 +133,58 @@ class Reconciler:
     @contextlib.asynccontextmanager
     async def alone_with(self, slot: tuple[str, ...]) -> AsyncGenerator[bool]:
         """Keep decisions of a slot from starting. Gives False, and keeps nothing, when one is under way."""
-        if slot in self._under_way:
+        if not self.queue.keep(slot):
             yield False
             return
-        self._under_way[slot] = None
         try:
             yield True
         finally:
-            del self._under_way[slot]
-            self._wake.set()
+            self.queue.let_go(slot)
+            self._wake.now()
 
     def _busy(self) -> frozenset[Key]:
         """Sessions that a decision is under way for, or that one was refused for a moment ago."""
-        now = self._clock().steady
-        resting = (slot for slot, failures in self._failures.items() if now < failures.not_before)
-        return frozenset((slot[1], slot[2]) for slot in (*self._under_way, *resting) if slot[0] == "session")
+        return frozenset((slot[1], slot[2]) for slot in self.queue.busy() if slot[0] == "session")
 
-    def _may_start(self, decision: Decision, now: float) -> bool:
-        if decision.slot in self._under_way:
-            return False
+    def _start(self, decision: Decision) -> bool:
+        """Put it into the queue; False when it is no news, or its turn has not come."""
         if isinstance(decision, Tell) and not self._stories.is_news(decision.target, decision.stories):
             return False
-        failures = self._failures.get(decision.slot)
-        return failures is None or now >= failures.not_before
-
-    def _start(self, decision: Decision) -> None:
+        if not self.queue.offer(decision):
+            return False
         if isinstance(decision, Assign):
             key = (decision.target.key[0], decision.assignment.boot_id)
             self._knowledge.pending[decision.target.uid] = key
         if isinstance(decision, NameSuccessor) and decision.successor is not None:
             self._knowledge.naming[decision.target.uid] = (decision.target.key[0], decision.successor.boot_id)
-        self._under_way[decision.slot] = asyncio.create_task(self._carry_out(decision))
+        return True
 
-    async def _carry_out(self, decision: Decision) -> None:
-        name = type(decision).__name__
+    async def _carry_out(self, decision: Decision) -> str:
+        """How it ended; called by the queue."""
         outcome = "failed"
-        limit = self._store if isinstance(decision, _NEEDS_STORE) else self._writes
         try:
-            async with limit:
-                try:
-                    stories = await self._writer.carry_out(decision)
-                except (ClusterError, ObjectStoreError, OperatorError) as error:
-                    outcome = await self._failed(decision, error)
-                else:
-                    outcome = "done"
-                    self._failures.pop(decision.slot, None)
-                    self._stories.tell(decision.about or decision.target, stories)
+            try:
+                stories = await self._writer.carry_out(decision)
+            except (ClusterError, ObjectStoreError, OperatorError) as error:
+                outcome = await self._failed(decision, error)
+            else:
+                outcome = "done"
+                self.queue.succeeded(decision.slot)
+                self._stories.tell(decision.about or decision.target, stories)
         except NotLeader:
             outcome = "not-leader"
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
         except Exception:
             # A bug in one decision must not end the loop: it is tried again later, and the log has it.
-            log.exception("decision_broke", decision=name, object="/".join(decision.target.key))
+            log.exception("decision_broke", decision=type(decision).__name__, object="/".join(decision.target.key))
             self._postpone(decision, HOPELESS_RETRY)
         finally:
-            self._metrics.decisions.labels(name, outcome).inc()
             if isinstance(decision, Assign):
                 self._knowledge.pending.pop(decision.target.uid, None)
             if isinstance(decision, NameSuccessor):
                 self._knowledge.naming.pop(decision.target.uid, None)
-            del self._under_way[decision.slot]
-            self._wake.set()
+            # What a loss or a refusal frees is waited for; everything else that was written is no news to the plan.
+            (self._wake.now if isinstance(decision, RevokeLease) or outcome != "done" else self._wake.soon)()
+        return outcome
 
     async def _failed(self, decision: Decision, error: Exception) -> str:
         """Find out what is true now, and decide when the slot may be tried again. Returns the outcome's name."""
@@ -239,50 +194,44 @@ class Reconciler:
         if isinstance(error, (Conflict, StalePlan, NotFound)):
             log.debug("plan_was_stale", decision=name, object=about, error=str(error))
             await self._refresh(decision)
-            failures = self._failures.get(decision.slot)
             # Once is normal life. Again and again means that somebody writes all the time: give way.
-            self._postpone(decision, 0.0 if failures is None else FIRST_RETRY)
+            self._postpone(decision, FIRST_RETRY if self.queue.failed_before(decision.slot) else 0.0)
             return "stale"
         if isinstance(error, (Unreachable, ObjectStoreError)):
             log.warning("decision_failed", decision=name, object=about, error=str(error))
+            asked = error.retry_after if isinstance(error, Unreachable) else None
             if isinstance(error, Unreachable):
-                await self._refresh(decision)
-            self._postpone(decision, FIRST_RETRY)
+                await self._refresh(decision, asked)
+            self._postpone(decision, FIRST_RETRY, at_least=asked)
             return "unreachable"
         log.error("decision_refused", decision=name, object=about, error=str(error))
         await self._refresh(decision)
         self._postpone(decision, HOPELESS_RETRY)
         return "refused"
 
-    async def _refresh(self, decision: Decision) -> None:
-        """Read the object again, for as long as it takes: until then nobody knows whether a write happened."""
-        delay = FIRST_RETRY
+    async def _refresh(self, decision: Decision, first_wait: float | None = None) -> None:
+        """Read the object again, for as long as it takes: until then nobody knows whether a write happened.
+
+        `first_wait`: seconds that the server asked us to wait.
+        """
+        await asyncio.sleep(first_wait or 0.0)
+        bound = FIRST_RETRY
         while True:
             try:
                 await self._writer.refresh(decision)
                 return
             except ClusterError as error:
                 log.info("refresh_failed", object="/".join(decision.target.key), error=str(error))
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LAST_RETRY)
+                # Many decisions wait for one server: they must not come back in step.
+                await asyncio.sleep(max(bound * (0.5 + 0.5 * self._chance()), error.retry_after or 0.0))
+            bound = min(bound * 2, LAST_RETRY)
 
-    def _postpone(self, decision: Decision, first: float) -> None:
-        known = self._failures.get(decision.slot)
-        count = 1 if known is None else known.count + 1
-        delay = min(first * 2 ** (count - 1), max(first, LAST_RETRY))
-        self._failures[decision.slot] = _Failures(count, self._clock().steady + delay)
+    def _postpone(self, decision: Decision, first: float, *, at_least: float | None = None) -> None:
+        delay = self.queue.postpone(decision.slot, first, at_least=at_least)
         if delay:
-            asyncio.get_running_loop().call_later(delay, self._wake.set)
-
-    def _forget_old_failures(self, now: float) -> None:
-        old = [slot for slot, failures in self._failures.items() if now - failures.not_before > FORGET_FAILURES]
-        for slot in old:
-            del self._failures[slot]
+            asyncio.get_running_loop().call_later(delay, self._wake.now)
 
     def _show_phases(self) -> None:
         count = Counter(session.status.phase or Phase.PENDING for session in self._index.sessions.values())
         for phase in Phase:
             self._metrics.sessions.labels(phase.value).set(count[phase])
-
-
-_NEEDS_STORE = (LookUpState, AdoptState, DestroyExpiredState, Finalize)

@@ -26,6 +26,8 @@ class Resync:
         self._clock = clock
         self._period = period
         self._asked = asyncio.Event()
+        self._asked_to_wait = 0.0
+        """Seconds that the API server wants to be left alone."""
 
     def ask(self) -> None:
         """Do it now instead of at the next turn: a watch was interrupted."""
@@ -35,7 +37,7 @@ class Resync:
         """List everything once; keeps trying until all kinds have answered."""
         while not await self.once():
             waiting()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(max(RETRY, self._asked_to_wait))
 
     async def run(self) -> None:
         """Repeat for ever."""
@@ -50,7 +52,7 @@ class Resync:
 
     async def once(self) -> bool:
         """One round; False when some kind did not answer."""
-        complete = True
+        complete, self._asked_to_wait = True, 0.0
         for kind in WATCHED:
             sent_at = self._clock().steady
             try:
@@ -58,6 +60,7 @@ class Resync:
             except ClusterError as error:
                 log.warning("list_failed", kind=kind.kind, error=str(error))
                 complete = False
+                self._asked_to_wait = max(self._asked_to_wait, error.retry_after or 0.0)
                 continue
             self._index.replace(kind, items, sent_at)
         self._knowledge.forget_sessions_but({session.metadata.uid for session in self._index.sessions.values()})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 from whatsam_core.logging import get_logger
@@ -21,8 +22,9 @@ log = get_logger(__name__)
 class StoryTeller:
     """One per term of leadership."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, dropped: Callable[[], None] = lambda: None) -> None:
         self._kube = kube
+        self._dropped = dropped
         self._queue: asyncio.Queue[tuple[Target, Story]] = asyncio.Queue(QUEUE)
         self._told: OrderedDict[tuple[str, Story], None] = OrderedDict()
 
@@ -38,6 +40,7 @@ class StoryTeller:
             try:
                 self._queue.put_nowait((target, story))
             except asyncio.QueueFull:
+                self._dropped()
                 log.warning("story_dropped", about="/".join(target.key), reason=story.reason)
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)

@@ -40,10 +40,20 @@ class Term:
         self._ownership = ownership
         self._watch = watch
 
+    def oldest_decision(self) -> float:
+        """Age in seconds of what is in the work queue for longest. Any thread may ask."""
+        return self._reconciler.queue.oldest()
+
+    def leases_read_at(self) -> float | None:
+        """Steady time of the last good read of the connectors' Leases. Any thread may ask."""
+        return self._leases.book.read_at
+
     async def run(self) -> None:
         """First know everything, then act. Ends only by cancellation, or with the error of a part that broke."""
         await self._resync.fill()
         # A large fleet is a million objects that live long: the collector need not look through them again and again.
+        # What a former term left behind was frozen, too: without thawing it first, every term would keep its fleet.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as group:

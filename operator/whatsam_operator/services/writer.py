@@ -162,7 +162,7 @@ class Writer:
         except NotFound:
             self._index.remove(kind, key, None)
             return
-        self._echo(kind, raw)
+        self._echo(kind, raw, own=False)
 
     async def _assign(self, decision: Assign) -> None:
         if decision.previous is not None:
@@ -278,5 +278,5 @@ class Writer:
         except NotFound:
             return None
 
-    def _echo(self, kind: Any, stored: Json) -> None:
-        self._index.put(kind, stored, self._clock().steady)
+    def _echo(self, kind: Any, stored: Json, *, own: bool = True) -> None:
+        self._index.put(kind, stored, self._clock().steady, own=own)

@@ -58,3 +58,21 @@ def test_an_object_that_cannot_be_read_is_left_out_and_the_rest_goes_on():
     assert KEY not in known.sessions
     known.put(SESSIONS, thing(6), 2.0)
     assert KEY in known.sessions
+
+
+def test_a_session_that_only_says_how_it_fares_is_not_urgent():
+    urgent, murmurs = [], []
+    known = Index(lambda: urgent.append(1), lambda: murmurs.append(1))
+    known.put(SESSIONS, thing(5), 1.0)
+    assert (len(urgent), len(murmurs)) == (1, 0)
+    known.put(SESSIONS, thing(6, phase="Connected"), 2.0)
+    assert (len(urgent), len(murmurs)) == (1, 1)
+    handed_over = session_object(
+        "a",
+        metadata={"resourceVersion": "7", "uid": "u1"},
+        status={"phase": "Connected", "handover": {"epoch": 1, "seq": 3, "sha256": "0" * 64}},
+    )
+    known.put(SESSIONS, handed_over, 3.0)
+    assert (len(urgent), len(murmurs)) == (2, 1), "somebody waits for a new holder"
+    known.remove(SESSIONS, KEY, "u1")
+    assert len(urgent) == 3
