@@ -5,12 +5,13 @@ read twice, and one that was not renewed in between is taken to be as old as its
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from whatsam_core import names
-from whatsam_core.lease import LeaseFormatError, LeaseRecord, LeaseState
+from whatsam_core.lease import LeaseFormatError, LeaseState
 from whatsam_core.storage.cluster import DEPLOYMENTS, NODES, PDBS, PODS, POOLS, SESSIONS, Kind
 from whatsam_operator.planning.adoption import never_ran
 from whatsam_operator.planning.decisions import (
@@ -27,7 +28,7 @@ from whatsam_operator.planning.planner import named_boots
 from whatsam_operator.planning.snapshot import BootKey, Key, ObservedLease, Snapshot, StateKnowledge
 from whatsam_operator.services.clock import Clock
 from whatsam_operator.services.index import Index
-from whatsam_operator.storage.kube import ANNOTATION_REVOKED_BECAUSE
+from whatsam_operator.services.leases import read_lease
 from whatsam_operator.storage.reading import Reader
 
 Json = dict[str, Any]
@@ -98,20 +99,12 @@ class ExplainService:
         return explain(snapshot, rendering, self._clock(), asked=keys, notes=notes, unknown=unknown)
 
     def _parse(self, items: Sequence[Json]) -> dict[BootKey, ReadLease]:
-        read = (read_lease(item) for item in items)
-        return {lease.key: lease for lease in read if lease is not None}
-
-
-def read_lease(lease: Json) -> ReadLease | None:
-    """A connector's Lease; None for one that the operator would skip, too."""
-    metadata = lease["metadata"]
-    try:
-        record = LeaseRecord.from_wire(lease)
-    except LeaseFormatError:
-        return None
-    because = (metadata.get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
-    created = metadata.get("creationTimestamp")
-    return ReadLease(record, because, datetime.fromisoformat(created) if created else None)
+        found: dict[BootKey, ReadLease] = {}
+        for item in items:
+            with contextlib.suppress(LeaseFormatError):  # the operator skips it, too
+                lease = read_lease(item)
+                found[lease.key] = lease
+        return found
 
 
 def observed(

@@ -120,14 +120,18 @@ class LeaseReader:
 
     def _parse(self, lease: Json) -> ReadLease | None:
         try:
-            record = LeaseRecord.from_wire(lease)
+            return read_lease(lease)
         except LeaseFormatError as error:
             uid = lease["metadata"].get("uid", "")
             if uid not in self._unreadable:
                 self._unreadable.add(uid)
                 log.warning("lease_unreadable", error=str(error))
             return None
-        metadata = lease["metadata"]
-        because = (metadata.get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
-        created = metadata.get("creationTimestamp")
-        return ReadLease(record, because, datetime.fromisoformat(created) if created else None)
+
+
+def read_lease(lease: Json) -> ReadLease:
+    """A connector's Lease as the API server gives it. Raises `LeaseFormatError` when it is none."""
+    record, metadata = LeaseRecord.from_wire(lease), lease["metadata"]
+    because = (metadata.get("annotations") or {}).get(ANNOTATION_REVOKED_BECAUSE, "")
+    created = metadata.get("creationTimestamp")
+    return ReadLease(record, because, datetime.fromisoformat(created) if created else None)

@@ -44,6 +44,17 @@ WATCHED: Final[dict[Kind, str | None]] = {
 """What the operator keeps in its index, with the label selector."""
 
 
+async def list_watched(cluster: Cluster, kind: Kind, namespace: str | None) -> Sequence[Json]:
+    """A fresh, complete list of a watched kind, of one namespace or (None) of all. Raises `ClusterError`."""
+    where = namespace if kind.namespaced else None
+    return (await cluster.list(kind, where, label_selector=WATCHED[kind], timeout=READ_TIMEOUT)).items
+
+
+async def list_leases(cluster: Cluster, namespace: str | None, timeout: float) -> Sequence[Json]:
+    """A fresh, complete list of the connectors' Leases. Raises `ClusterError`."""
+    return (await cluster.list(LEASES, namespace, label_selector=CONNECTOR_LEASES, timeout=timeout)).items
+
+
 class Kube:
     """Reads and guarded writes. `guard` raises `NotLeader` when this process may not write."""
 
@@ -53,13 +64,11 @@ class Kube:
 
     async def list(self, kind: Kind) -> Sequence[Json]:
         """A fresh, complete list of a watched kind in all namespaces."""
-        result = await self._cluster.list(kind, None, label_selector=WATCHED[kind], timeout=READ_TIMEOUT)
-        return result.items
+        return await list_watched(self._cluster, kind, None)
 
     async def list_leases(self) -> Sequence[Json]:
         """A fresh, complete list of the connectors' Leases."""
-        result = await self._cluster.list(LEASES, None, label_selector=CONNECTOR_LEASES, timeout=LEASE_READ_TIMEOUT)
-        return result.items
+        return await list_leases(self._cluster, None, LEASE_READ_TIMEOUT)
 
     async def get(self, kind: Kind, key: Key) -> Json:
         """A fresh read of one object. Raises `NotFound`."""

@@ -6,8 +6,8 @@ Used by `services.explain` for `whatsam-operator plan`.
 from collections.abc import Sequence
 from typing import Any
 
-from whatsam_core.storage.cluster import LEASES, Cluster, Forbidden, Kind
-from whatsam_operator.storage.kube import CONNECTOR_LEASES, READ_TIMEOUT, WATCHED
+from whatsam_core.storage.cluster import Cluster, Forbidden, Kind
+from whatsam_operator.storage.kube import READ_TIMEOUT, list_leases, list_watched
 
 Json = dict[str, Any]
 
@@ -21,8 +21,7 @@ class Reader:
 
     async def list(self, kind: Kind) -> Sequence[Json]:
         """Objects of a kind that the operator watches. Raises `ClusterError`."""
-        namespace = self._namespace if kind.namespaced else None
-        return (await self._cluster.list(kind, namespace, label_selector=WATCHED[kind], timeout=READ_TIMEOUT)).items
+        return await list_watched(self._cluster, kind, self._namespace)
 
     async def list_if_allowed(self, kind: Kind) -> Sequence[Json] | None:
         """The same; None when the asker may not read them."""
@@ -33,5 +32,4 @@ class Reader:
 
     async def leases(self) -> Sequence[Json]:
         """The connectors' Leases."""
-        found = await self._cluster.list(LEASES, self._namespace, label_selector=CONNECTOR_LEASES, timeout=READ_TIMEOUT)
-        return found.items
+        return await list_leases(self._cluster, self._namespace, READ_TIMEOUT)

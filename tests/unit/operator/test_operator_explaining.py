@@ -21,7 +21,7 @@ from operator_kit import (
 )
 from test_operator_plan_laws import NOW, snapshots
 
-from whatsam_core.lease import LeaseState, Load
+from whatsam_core.lease import LeaseFormatError, LeaseState, Load
 from whatsam_operator.handlers.command import PlanCommand, parse
 from whatsam_operator.handlers.explained import as_json, as_text
 from whatsam_operator.planning.decisions import Assign, Decision, Target
@@ -30,7 +30,7 @@ from whatsam_operator.planning.filters import Filter
 from whatsam_operator.planning.planner import plan
 from whatsam_operator.planning.views import ContainerView
 from whatsam_operator.services.explain import observed as seen
-from whatsam_operator.services.explain import read_lease
+from whatsam_operator.services.leases import read_lease
 
 
 @settings(max_examples=100, deadline=None)
@@ -174,12 +174,12 @@ def read(boot, **changes):
     wire = observed(boot, **changes).record.to_wire()
     wire["metadata"]["creationTimestamp"] = START.isoformat()
     found = read_lease(wire)
-    assert found is not None
     assert found.created_at == START
     return found
 
 
-def test_a_lease_that_nobody_can_read_is_left_out():
+def test_a_lease_that_nobody_can_read_is_refused():
     wire = observed("b1").record.to_wire()
     del wire["spec"]["renewTime"]
-    assert read_lease(wire) is None
+    with pytest.raises(LeaseFormatError):
+        read_lease(wire)
