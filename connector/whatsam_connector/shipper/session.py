@@ -285,7 +285,7 @@ class SessionShipper:
         except ObjectMissing:
             await self.store.put(key, self.track.key_record)
             return True
-        if found == self.track.key_record or data_keys.names(found, self.track.data_key):
+        if data_keys.names(found, self.track.data_key, self.track.key_record):
             return True
         self._failures += 1
         await self._report_behind("the store holds another data key")

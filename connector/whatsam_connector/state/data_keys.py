@@ -78,10 +78,14 @@ def decoded(raw: bytes) -> WrappedKey:
         raise DataKeyUnusable("the record of the data key is not readable") from None
 
 
-def names(raw: bytes, data_key: bytes) -> bool:
-    """Whether the record in an object is this data key's, whatever key of the ring wraps it."""
+def names(raw: bytes, data_key: bytes, read: bytes) -> bool:
+    """Whether the record in an object is this data key's, whatever key of the ring wraps it.
+
+    `read` is the record that the key was read from: one from before there were fingerprints is told by being the same.
+    """
     try:
-        return WrappedKey.read(raw).data_key == fingerprint(data_key)
+        record = WrappedKey.read(raw)
+        return record.data_key == fingerprint(data_key) or record == WrappedKey.read(read)
     except (RecordTooNew, ValidationError):
         return False
 

@@ -81,9 +81,19 @@ def test_a_record_of_a_newer_form_is_refused_as_such_and_one_without_a_form_is_r
 
 def test_a_data_key_is_recognised_without_the_ring_whatever_wraps_it() -> None:
     ring, other = KeyRing("k1", {"k1": b"a" * 32}), KeyRing("k2", {"k2": b"b" * 32})
+    own = data_keys.encoded(wrap(ring, b"d" * 32))
     for one in (ring, other):
-        assert data_keys.names(data_keys.encoded(wrap(one, b"d" * 32)), b"d" * 32)
-    assert not data_keys.names(data_keys.encoded(wrap(ring, b"e" * 32)), b"d" * 32)
-    assert not data_keys.names(b"rubbish", b"d" * 32)
+        assert data_keys.names(data_keys.encoded(wrap(one, b"d" * 32)), b"d" * 32, own)
+    assert not data_keys.names(data_keys.encoded(wrap(ring, b"e" * 32)), b"d" * 32, own)
+    assert not data_keys.names(b"rubbish", b"d" * 32, own)
     without = wrap(ring, b"d" * 32).model_copy(update={"data_key": ""})
-    assert not data_keys.names(data_keys.encoded(without), b"d" * 32)
+    assert not data_keys.names(data_keys.encoded(without), b"d" * 32, own)
+
+
+def test_a_record_from_before_there_were_fingerprints_is_recognised_as_it_was_read() -> None:
+    ring = KeyRing("k1", {"k1": b"a" * 32})
+    record = json.loads(data_keys.encoded(wrap(ring, b"d" * 32)))
+    old = json.dumps({name: value for name, value in record.items() if name not in {"dataKey", "version"}}).encode()
+    read = data_keys.encoded(data_keys.decoded(old))
+    assert data_keys.names(old, b"d" * 32, read)
+    assert not data_keys.names(old, b"d" * 32, data_keys.encoded(wrap(ring, b"d" * 32)))
