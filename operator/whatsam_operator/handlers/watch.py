@@ -31,10 +31,11 @@ LAST_RESTART: Final = 15.0
 """Seconds until kopf is started again when it broke: doubled each time, with jitter."""
 SETTLED: Final = 60.0
 """Seconds after which a kopf that still ran has done its part, and the next end counts as the first."""
-WATCH_SECONDS: Final = 20.0
+WATCH_SECONDS: Final = 20
 GRACE_SECONDS: Final = 5.0
 """The server is asked to end a watch after so many seconds, and kopf goes on where it was. One that is silent for
-`GRACE_SECONDS` longer, without even the end, is dead whatever TCP says: it is opened anew."""
+`GRACE_SECONDS` longer, without even the end, is dead whatever TCP says: it is opened anew. A whole number: kopf writes
+it into the query as it is, and the API server refuses 20.0."""
 STOP_WITHIN: Final = 10.0
 """Seconds that kopf has to end; after that its thread is left behind, disconnected."""
 SELECTORS: Final = {

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from whatsam_core.settings import SettingsError, load
 from whatsam_operator.handlers.health import HealthServer
+from whatsam_operator.handlers.watch import settings
 from whatsam_operator.planning.election import ElectionTimingError
 from whatsam_operator.services.metrics import OperatorMetrics
 from whatsam_operator.settings import OperatorSettings
@@ -66,3 +67,9 @@ def test_health_says_what_the_probes_say():
             assert client.get("/other").status_code == 404
     finally:
         server.stop()
+
+
+def test_kopf_asks_for_whole_seconds_and_notices_silence():
+    watching = settings().watching
+    assert isinstance(watching.server_timeout, int), "the API server refuses timeoutSeconds=20.0"
+    assert watching.inactivity_timeout > watching.server_timeout
