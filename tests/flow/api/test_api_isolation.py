@@ -31,6 +31,9 @@ SCOPES = {
     ("post", "/api/v1/sessions/{session_id}/connect"): "manage",
     ("post", "/api/v1/sessions/{session_id}/disconnect"): "manage",
     ("post", "/api/v1/sessions/{session_id}/pairing-code"): "manage",
+    ("get", "/api/v1/sessions/{session_id}/passkey"): "read",
+    ("post", "/api/v1/sessions/{session_id}/passkey"): "manage",
+    ("post", "/api/v1/sessions/{session_id}/passkey/confirm"): "manage",
     **{
         (method, f"/api/v1/sessions/{{session_id}}/{path}"): scope
         for scope, routes in {
@@ -85,6 +88,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/history": {},
     "/send": {"to": "491511000002", "text": "hello"},
     "/pairing-code": {"phoneNumber": "491511000001"},
+    "/passkey": {
+        "id": "aGVsbG8",
+        "rawId": "aGVsbG8",
+        "type": "public-key",
+        "response": {"clientDataJSON": "aGVsbG8", "authenticatorData": "aGVsbG8", "signature": "aGVsbG8"},
+    },
     "/api-keys": {"name": "k", "scopes": ["read"]},
     "/sessions": {"name": "x", "connect": False},
 }
