@@ -239,6 +239,21 @@ def test_the_supervisors_death_is_the_clusters_death(own: Own):
     assert own.call("status").returncode == Health.NOT_RUNNING
 
 
+def test_a_borrowers_death_is_the_clusters_death(own: Own):
+    own.run("up", "--bare")
+    script = (
+        "import signal; from whatsam_local.layout import Layout; from whatsam_local.warden import ending_with_us\n"
+        "with ending_with_us(Layout.find()): print('borrowed', flush=True); signal.pause()\n"
+    )
+    python = str(Path(PROGRAM).with_name("python"))
+    borrower = subprocess.Popen([python, "-c", script], env=own.environment, stdout=subprocess.PIPE)
+    assert borrower.stdout is not None
+    assert borrower.stdout.readline() == b"borrowed\n"
+    borrower.kill()
+    borrower.wait(10)
+    eventually(lambda: own.remains() == [], 60, "nothing is left")
+
+
 def test_a_frozen_supervisor_can_be_ended(own: Own):
     supervisor = own.begin_and_answer()
     supervisor.signal(signal.SIGSTOP)
