@@ -16,7 +16,8 @@ SESSIONS = 10
 
 def assert_clean_journal(simulator: SimulatorClient) -> None:
     """No moment with two holders of one device, no used Signal counter, no bad signature."""
-    assert simulator.violations() == []
+    violations = simulator.violations()
+    assert violations == [], violations
     assert simulator.counters(reused=True) == []
 
 
