@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,9 @@ from whatsam_local.driver.eventually import eventually
 
 TIMEOUT = 40.0
 """Seconds for one call; a send may wait for its holder."""
+AGAIN_FOR = 10.0
+"""Seconds for which a call is made again while the session is connecting or moving."""
+AGAIN_AFTER = 0.25
 
 
 class WhatsamClient:
@@ -57,9 +61,19 @@ class WhatsamClient:
         return self._http.headers["authorization"].removeprefix("Bearer ")
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Any call; the `data` of its answer. Raises `CallRefused`."""
+        """Any call; the `data` of its answer. Raises `CallRefused`.
+
+        What is certainly not done and may be asked for again (503) is asked for again for a while.
+        """
         self._log_in_when_needed()
-        return self._ask(method, path, body, **query)
+        until = time.monotonic() + AGAIN_FOR
+        while True:
+            try:
+                return self._ask(method, path, body, **query)
+            except CallRefused as refused:
+                if refused.status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN_AFTER)
 
     def sessions(self) -> list[dict[str, Any]]:
         """All sessions of the tenant."""
